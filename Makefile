@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+
+# The version for `build`, `venv` and `bench`, and the versions that `test` runs.
+PY ?= 3.14
+MATRIX ?= 3.12 3.13 3.14 3.15
+# Whether a compiler's warning is an error. pip shows only errors.
+WERROR ?= true
+
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Run installed code: a Python started here must not import ./subinterpreters.
+SAFE := PYTHONSAFEPATH=1
+
+SOURCES := meson.build meson_options.txt $(shell find core binding subinterpreters compat \
+    -type f ! -name '*.pyc' ! -name '*.swp' 2>/dev/null)
+C_FILES = $(shell find core binding tests bench examples -name '*.[ch]' 2>/dev/null)
+PY_DIRS = $(wildcard subinterpreters compat tests bench examples tools/requirements)
+
+.PHONY: help build venv demo test test-core tsan asan bench fmt lint clean distclean toolchain
+.NOTPARALLEL:
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make build          build the core, its C tests and, for PY, the package'
+	@echo 'make demo           run the port scanner on the newest CPython that is here'
+	@echo 'make test           run everything: test-core, tsan, asan and test-X for each X in MATRIX'
+	@echo 'make test-3.14      run the Python tests on one version'
+	@echo 'make test-core      run the C tests'
+	@echo 'make tsan           run the C tests under ThreadSanitizer'
+	@echo 'make asan           run the C tests under AddressSanitizer and UBSan'
+	@echo 'make bench          run the benchmarks on PY'
+	@echo 'make fmt            format the C and Python sources'
+	@echo 'make lint           check formatting, style and types'
+	@echo 'make venv PY=3.14   make .venv/3.14 with the package and what its tests need'
+	@echo 'make clean          remove build/ and .venv/ (distclean: .pythons/ too)'
+	@echo
+	@echo 'PY=$(PY)  MATRIX="$(MATRIX)"'
+
+toolchain:
+	@tools/toolchain
+
+# The package, in one virtual environment for each version. Three stamps: what it is
+# built with and tested with; the package; what the demo needs.
+
+pip = .venv/$*/bin/python -m pip -qq
+
+.venv/%/.base: pyproject.toml tools/python tools/requirements
+	@.venv/$*/bin/python -m pip --version >/dev/null 2>&1 || \
+	    { python=$$(tools/python $*) && echo "venv $* ($$python)" && \
+	      $$python -m venv --clear .venv/$*; }
+	@$(pip) install --upgrade pip
+	@.venv/$*/bin/python tools/requirements build test >.venv/$*/requirements.txt
+	@$(pip) install -r .venv/$*/requirements.txt
+	@touch $@
+
+.venv/%/.package: .venv/%/.base $(SOURCES) | toolchain
+	@echo "build $*"
+	@PATH="$(CURDIR)/.venv/$*/bin:$$PATH" $(pip) install --no-build-isolation --no-deps \
+	    --config-settings=build-dir=build/py-$* \
+	    --config-settings=setup-args=-Dwerror=$(WERROR) .
+	@touch $@
+
+.venv/%/.demo: .venv/%/.package
+	@.venv/$*/bin/python tools/requirements demo >.venv/$*/requirements.txt
+	@$(pip) install --only-binary :all: -r .venv/$*/requirements.txt
+	@touch $@
+
+venv: .venv/$(PY)/.package
+
+build: build/core/build.ninja venv
+	@$(meson) compile -C build/core
+
+demo:
+	@python=$$(tools/python --newest) && \
+	version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+	$(MAKE) .venv/$$version/.demo && \
+	.venv/$$version/bin/python examples/portscanner/demo.py $(ARGS)
+
+bench: venv
+	@$(SAFE) .venv/$(PY)/bin/python bench/run.py $(ARGS)
+
+# Tests. ARGS reaches pytest: make test-3.14 ARGS='-k channel'
+
+test:
+	@failed=; \
+	for target in test-core tsan asan $(MATRIX:%=test-%); do \
+	    echo "== $$target"; \
+	    $(MAKE) $$target || failed="$$failed $$target"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+test-core: build/core/build.ninja
+	@$(meson) test -C build/core --print-errorlogs $(ARGS)
+
+tsan asan: %: build/%/build.ninja
+	@$(meson) test -C build/$* --print-errorlogs $(ARGS)
+
+test-%: .venv/%/.package
+	@$(SAFE) .venv/$*/bin/pytest tests/python -q $(ARGS)
+
+# The core without Python, plain and under the sanitizers.
+
+meson = .venv/tools/bin/meson
+core_options = -Dpython=false --buildtype=debugoptimized -Dwerror=$(WERROR)
+build/tsan/build.ninja: core_options += -Db_sanitize=thread -Db_lundef=false
+build/asan/build.ninja: core_options += -Db_sanitize=address,undefined -Db_lundef=false
+
+build/%/build.ninja: | .venv/tools/.build toolchain
+	@rm -rf build/$* && mkdir -p build
+	@PATH="$(CURDIR)/.venv/tools/bin:$$PATH" $(meson) setup $(core_options) build/$* >build/$*.log || \
+	    { cat build/$*.log; exit 1; }
+
+# Developers' tools, in a virtual environment of their own.
+
+.venv/tools/.build: pyproject.toml tools/requirements
+	@.venv/tools/bin/python -m pip --version >/dev/null 2>&1 || \
+	    { python=$$(tools/python --newest) && $$python -m venv --clear .venv/tools; }
+	@.venv/tools/bin/python tools/requirements build >.venv/tools/requirements.txt
+	@.venv/tools/bin/python -m pip -qq install -r .venv/tools/requirements.txt
+	@touch $@
+
+.venv/tools/.lint: .venv/tools/.build
+	@.venv/tools/bin/python tools/requirements lint >.venv/tools/requirements.txt
+	@.venv/tools/bin/python -m pip -qq install -r .venv/tools/requirements.txt
+	@touch $@
+
+fmt: .venv/tools/.lint
+	@.venv/tools/bin/clang-format -i $(C_FILES)
+	@.venv/tools/bin/ruff format $(PY_DIRS)
+	@.venv/tools/bin/ruff check --fix-only --quiet $(PY_DIRS)
+
+lint: .venv/tools/.lint
+	@.venv/tools/bin/clang-format --dry-run -Werror $(C_FILES)
+	@.venv/tools/bin/ruff format --check $(PY_DIRS)
+	@.venv/tools/bin/ruff check $(PY_DIRS)
+	@.venv/tools/bin/mypy subinterpreters
+
+clean:
+	rm -rf build .venv
+
+distclean: clean
+	rm -rf .pythons

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#include "blocking.h"
+
+#include <math.h>
+
+#include "backend.h"
+
+int
+subi_parse_timeout(PyObject *timeout, int64_t *deadline)
+{
+    if (timeout == NULL || timeout == Py_None) {
+        *deadline = SUBI_FOREVER;
+        return 0;
+    }
+    double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None, got %.100s",
+                         Py_TYPE(timeout)->tp_name);
+        }
+        return -1;
+    }
+    if (isnan(seconds) || seconds < 0) {
+        PyErr_Format(PyExc_ValueError, "timeout must not be negative, got %R", timeout);
+        return -1;
+    }
+    *deadline = subi_deadline(seconds);
+    return 0;
+}
+
+// The run that the calling thread is in, if this interpreter is running one on this thread.
+static native *
+current_run(module_state *state)
+{
+    native *n = subi_interp_data(state->self);
+    return n != NULL && n->current == PyThreadState_Get() && n->outer != NULL ? n : NULL;
+}
+
+// Attached to outer afterwards when it raised; its exception is then in n->signal.
+static bool
+handlers_raise_in(native *n, PyThreadState *outer)
+{
+    PyEval_RestoreThread(outer);
+    bool raised = PyErr_CheckSignals() < 0;
+    if (raised) {
+        // an earlier one that is still kept has already made the run end; the newer replaces it
+        Py_XSETREF(n->signal, PyErr_GetRaisedException());
+    }
+    PyEval_SaveThread();
+    return raised;
+}
+
+int
+subi_check_signals(module_state *state)
+{
+    native *n = current_run(state);
+    if (n == NULL) {
+        return PyErr_CheckSignals();
+    }
+    PyThreadState *outer = n->outer;
+    PyThreadState *here = PyEval_SaveThread();
+    bool raised = handlers_raise_in(n, outer);
+    PyEval_RestoreThread(here);
+    if (raised) {
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return -1;
+    }
+    return 0;
+}
+
+// r is the result of a first try, `waits` what it is when one would have to wait.
+static bool
+should_wait(subi_result r, subi_result waits, int64_t deadline)
+{
+    return r == waits && deadline != SUBI_TRY;
+}
+
+subi_result
+subi_blocking_send(module_state *state, subi_channel *c, subi_message *m, int64_t deadline)
+{
+    subi_result r = subi_channel_send(c, SUBI_NOBODY, m, SUBI_TRY);
+    if (!should_wait(r, SUBI_FULL, deadline)) {
+        return r;
+    }
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        r = subi_channel_send(c, SUBI_NOBODY, m, deadline);
+        Py_END_ALLOW_THREADS
+    } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
+    return r;
+}
+
+subi_result
+subi_blocking_recv(module_state *state, subi_channel *c, subi_message *m, int64_t deadline)
+{
+    subi_result r = subi_channel_recv(c, SUBI_NOBODY, m, SUBI_TRY);
+    if (!should_wait(r, SUBI_EMPTY, deadline)) {
+        return r;
+    }
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        r = subi_channel_recv(c, SUBI_NOBODY, m, deadline);
+        Py_END_ALLOW_THREADS
+    } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
+    return r;
+}
+
+subi_result
+subi_blocking_select(module_state *state, subi_case *cases, size_t count, int64_t deadline,
+                     size_t *chosen)
+{
+    subi_result r = subi_select(cases, count, SUBI_NOBODY, SUBI_TRY, chosen);
+    if (!should_wait(r, SUBI_EMPTY, deadline)) {
+        return r;
+    }
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        r = subi_select(cases, count, SUBI_NOBODY, deadline, chosen);
+        Py_END_ALLOW_THREADS
+    } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
+    return r;
+}
+
+subi_result
+subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline)
+{
+    subi_result r = subi_interp_begin_close(i, SUBI_TRY);
+    if (!should_wait(r, SUBI_BUSY, deadline)) {
+        return r;
+    }
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        r = subi_interp_begin_close(i, deadline);
+        Py_END_ALLOW_THREADS
+    } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
+    return r;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+//
+// Waiting without the GIL, and what Python wants of a wait: time-outs in seconds and Ctrl-C.
+#ifndef SUBI_BLOCKING_H
+#define SUBI_BLOCKING_H
+
+#include "state.h"
+
+// Converts a time-out argument: None or NULL is for ever, else a number of seconds >= 0, as float.
+// -1 with TypeError or ValueError.
+int subi_parse_timeout(PyObject *timeout, int64_t *deadline);
+
+// Runs the handlers of signals that came while this thread was waiting. When the thread is inside
+// a run that began on the main thread, that is where they run; the exception they raise there is
+// kept for the end of the run, and KeyboardInterrupt is raised here.
+// -1 with an exception set: give up waiting.
+int subi_check_signals(module_state *state);
+
+// As the functions of the core: at first a try with the GIL held; when that would have to wait and
+// the deadline allows it, without the GIL until the deadline. SUBI_INTERRUPTED comes with a Python
+// exception set, no other result does.
+subi_result subi_blocking_send(module_state *state, subi_channel *c, subi_message *m,
+                               int64_t deadline);
+subi_result subi_blocking_recv(module_state *state, subi_channel *c, subi_message *m,
+                               int64_t deadline);
+subi_result subi_blocking_select(module_state *state, subi_case *cases, size_t count,
+                                 int64_t deadline, size_t *chosen);
+subi_result subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline);
+
+#endif

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// The types RecvChannel and SendChannel, and the functions create_channel and select.
+#ifndef SUBI_CHANNEL_TYPE_H
+#define SUBI_CHANNEL_TYPE_H
+
+#include "state.h"
+
+// The types of handles in a message.
+#define SUBI_HANDLE_RECV_CHANNEL 'r'
+#define SUBI_HANDLE_SEND_CHANNEL 's'
+
+int subi_channel_type_init(PyObject *module, module_state *state);
+
+extern PyMethodDef subi_channel_functions[];
+
+// If obj is an end of a channel: true, and a segment that keeps that end open until it is freed.
+bool subi_channel_end_pack(module_state *state, PyObject *obj, char *type, subi_segment *segment);
+
+// A new end for a handle of such a type. NULL with an exception set.
+PyObject *subi_channel_end_unpack(module_state *state, char type, const subi_segment *segment);
+
+#endif

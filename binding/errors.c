@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#include "errors.h"
+
+#include <stddef.h>
+
+#define PUBLIC "subinterpreters."
+#define LEGACY "_xxsubinterpreters."
+
+// base: the offset of the base class in module_state, or one of these
+#define BASE_EXCEPTION 0
+#define BASE_RUNTIME_ERROR 1
+#define BASE_TYPE_ERROR 2
+
+#define FIELD(name) offsetof(module_state, name)
+
+static const struct exception {
+    size_t field;
+    size_t base;
+    const char *name;
+    const char *doc;
+} exceptions[] = {
+    {FIELD(InterpreterError), BASE_EXCEPTION, PUBLIC "InterpreterError",
+     "An operation on an interpreter failed. Base of the others."},
+    {FIELD(InterpreterNotFoundError), FIELD(InterpreterError), PUBLIC "InterpreterNotFoundError",
+     "There is no such interpreter, or not any more."},
+    {FIELD(InterpreterClosedError), FIELD(InterpreterNotFoundError),
+     PUBLIC "InterpreterClosedError", "The interpreter was closed."},
+    {FIELD(ExecutionFailed), FIELD(InterpreterError), PUBLIC "ExecutionFailed",
+     "Code that ran in another interpreter raised an exception. Its attribute `excinfo` says which:\n"
+     "`type` (with __name__, __qualname__, __module__), `msg`, `formatted`, `errdisplay` (the\n"
+     "remote traceback as text)."},
+    {FIELD(NotShareableError), BASE_TYPE_ERROR, PUBLIC "NotShareableError",
+     "The object cannot be sent to another interpreter."},
+    {FIELD(ChannelError), BASE_EXCEPTION, PUBLIC "ChannelError",
+     "An operation on a channel failed. Base of the others."},
+    {FIELD(ChannelNotFoundError), FIELD(ChannelError), PUBLIC "ChannelNotFoundError",
+     "There is no such channel, or not any more."},
+    {FIELD(ChannelClosedError), FIELD(ChannelError), PUBLIC "ChannelClosedError",
+     "The channel is closed."},
+    {FIELD(ChannelEmptyError), FIELD(ChannelError), PUBLIC "ChannelEmptyError",
+     "There is nothing to receive right now."},
+    {FIELD(ChannelFullError), FIELD(ChannelError), PUBLIC "ChannelFullError",
+     "There is no room to send right now."},
+    {FIELD(LegacyRunFailedError), BASE_RUNTIME_ERROR, LEGACY "RunFailedError", NULL},
+    {FIELD(LegacyChannelError), BASE_RUNTIME_ERROR, LEGACY "ChannelError", NULL},
+    {FIELD(LegacyChannelNotFoundError), FIELD(LegacyChannelError), LEGACY "ChannelNotFoundError",
+     NULL},
+    {FIELD(LegacyChannelClosedError), FIELD(LegacyChannelError), LEGACY "ChannelClosedError",
+     NULL},
+    {FIELD(LegacyChannelEmptyError), FIELD(LegacyChannelError), LEGACY "ChannelEmptyError", NULL},
+    {FIELD(LegacyChannelNotEmptyError), FIELD(LegacyChannelError), LEGACY "ChannelNotEmptyError",
+     NULL},
+};
+
+static PyObject **
+field_of(module_state *state, size_t offset)
+{
+    return (PyObject **)((char *)state + offset);
+}
+
+static PyObject *
+base_of(module_state *state, size_t base)
+{
+    switch (base) {
+    case BASE_EXCEPTION:
+        return PyExc_Exception;
+    case BASE_RUNTIME_ERROR:
+        return PyExc_RuntimeError;
+    case BASE_TYPE_ERROR:
+        return PyExc_TypeError;
+    default:
+        return *field_of(state, base);
+    }
+}
+
+// The legacy ones become attributes of _xxsubinterpreters only.
+int
+subi_errors_init(PyObject *module, module_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(exceptions); i++) {
+        const struct exception *e = &exceptions[i];
+        PyObject *cls =
+            PyErr_NewExceptionWithDoc(e->name, e->doc, base_of(state, e->base), NULL);
+        if (cls == NULL) {
+            return -1;
+        }
+        *field_of(state, e->field) = cls;
+        bool is_public = e->name[0] != '_';
+        if (is_public && PyModule_AddObjectRef(module, strchr(e->name, '.') + 1, cls) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyObject *
+subi_raise_channel(module_state *state, subi_result r, int64_t id)
+{
+    long long n = id;
+    switch (r) {
+    case SUBI_CLOSED:
+        PyErr_Format(state->ChannelClosedError, "channel %lld is closed", n);
+        break;
+    case SUBI_EMPTY:
+        PyErr_Format(state->ChannelEmptyError, "channel %lld is empty", n);
+        break;
+    case SUBI_FULL:
+        PyErr_Format(state->ChannelFullError, "channel %lld is full", n);
+        break;
+    case SUBI_TIMEOUT:
+        PyErr_Format(PyExc_TimeoutError, "timed out waiting on channel %lld", n);
+        break;
+    case SUBI_NOT_FOUND:
+        PyErr_Format(state->ChannelNotFoundError, "channel %lld not found", n);
+        break;
+    case SUBI_FORKED:
+        PyErr_Format(state->ChannelError,
+                     "channel %lld belongs to the process that this one was forked from", n);
+        break;
+    case SUBI_NOMEM:
+        PyErr_NoMemory();
+        break;
+    default:
+        PyErr_Format(PyExc_SystemError, "unexpected result %d on channel %lld", (int)r, n);
+    }
+    return NULL;
+}
+
+PyObject *
+subi_raise_interp(module_state *state, subi_result r, int64_t id)
+{
+    long long n = id;
+    switch (r) {
+    case SUBI_CLOSED:
+        PyErr_Format(state->InterpreterClosedError, "interpreter %lld is closed", n);
+        break;
+    case SUBI_BUSY:
+        PyErr_Format(state->InterpreterError, "interpreter %lld is already running", n);
+        break;
+    case SUBI_TIMEOUT:
+        PyErr_Format(PyExc_TimeoutError, "timed out waiting for interpreter %lld", n);
+        break;
+    case SUBI_NOT_FOUND:
+        PyErr_Format(state->InterpreterNotFoundError, "interpreter %lld not found", n);
+        break;
+    case SUBI_FORKED:
+        PyErr_Format(state->InterpreterError,
+                     "interpreter %lld belongs to the process that this one was forked from", n);
+        break;
+    case SUBI_NOMEM:
+        PyErr_NoMemory();
+        break;
+    default:
+        PyErr_Format(PyExc_SystemError, "unexpected result %d on interpreter %lld", (int)r, n);
+    }
+    return NULL;
+}

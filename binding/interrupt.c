@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#include "interrupt.h"
+
+#include <stdlib.h>
+
+#include "backend.h"
+
+// Taking a GIL cannot be given up, so a thread of its own does it, and says so when it is done.
+typedef struct delivery {
+    PyInterpreterState *interp;
+    subi_channel *done;  // one reference
+} delivery;
+
+static void
+raise_in_all_threads(PyInterpreterState *interp)
+{
+    PyThreadState *mine = PyThreadState_New(interp);
+    if (mine == NULL) {
+        return;
+    }
+    PyEval_RestoreThread(mine);
+    for (PyThreadState *t = PyInterpreterState_ThreadHead(interp); t != NULL;
+         t = PyThreadState_Next(t)) {
+        if (t != mine) {
+            PyThreadState_SetAsyncExc(t->thread_id, PyExc_SystemExit);
+        }
+    }
+    PyThreadState_Clear(mine);
+    PyThreadState_DeleteCurrent();
+}
+
+static void
+deliver(void *arg)
+{
+    delivery *d = arg;
+    subi_message m = subi_message_none();
+    raise_in_all_threads(d->interp);
+    subi_channel_send(d->done, SUBI_NOBODY, &m, SUBI_TRY);
+    subi_channel_drop(d->done);
+    free(d);
+}
+
+subi_result
+subi_interrupt(subi_interp *i, int64_t deadline)
+{
+    native *n = subi_interp_data(i);
+    delivery *d = malloc(sizeof(*d));
+    subi_channel *done;
+    if (d == NULL || subi_channel_new(SUBI_UNBOUNDED, &done) != SUBI_OK) {
+        free(d);
+        return SUBI_NOMEM;
+    }
+    subi_channel_hold(done);
+    *d = (delivery){.interp = n->interp, .done = done};
+    subi_result r = SUBI_NOMEM;
+    if (PyThread_start_new_thread(deliver, d) != PYTHREAD_INVALID_THREAD_ID) {
+        subi_message m;
+        do {
+            r = subi_channel_recv(done, SUBI_NOBODY, &m, deadline);
+        } while (r == SUBI_INTERRUPTED);
+    }
+    else {
+        subi_channel_drop(done);
+        free(d);
+    }
+    subi_channel_drop(done);
+    return r;
+}

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: MIT
+#include "lifecycle.h"
+
+#include <stdlib.h>
+
+#include "blocking.h"
+#include "codec.h"
+#include "exit.h"
+#include "thread_state.h"
+
+// ---- creation ------------------------------------------------------------------------------------
+
+// The str entries of the caller's sys.path. -1 with an exception set.
+static int
+pack_sys_path(module_state *state, subi_message *m)
+{
+    PyObject *path = PySys_GetObject("path");  // borrowed
+    PyObject *kept = PyList_New(0);
+    if (kept == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; path != NULL && PyList_Check(path) && i < PyList_GET_SIZE(path); i++) {
+        PyObject *entry = PyList_GET_ITEM(path, i);
+        if (PyUnicode_CheckExact(entry) && PyList_Append(kept, entry) < 0) {
+            Py_DECREF(kept);
+            return -1;
+        }
+    }
+    PyObject *tuple = PyList_AsTuple(kept);
+    Py_DECREF(kept);
+    int r = tuple != NULL ? subi_encode(state, tuple, m) : -1;
+    Py_XDECREF(tuple);
+    return r;
+}
+
+static int
+inherit_sys_path(const subi_message *m)
+{
+    PyObject *path = NULL;
+    PyObject *entries = subi_decode(NULL, m);  // str needs no state
+    if (entries != NULL) {
+        path = PySequence_List(entries);
+    }
+    int r = path != NULL ? PySys_SetObject("path", path) : -1;
+    Py_XDECREF(path);
+    Py_XDECREF(entries);
+    return r;
+}
+
+// Python 3.12 has a built-in module of that name, which the import system would find before ours.
+static int
+install_legacy_module(void)
+{
+#if PY_VERSION_HEX < 0x030D0000
+    PyObject *package = PyImport_ImportModule("subinterpreters");
+    PyObject *done = NULL;
+    if (package != NULL) {
+        done = PyObject_CallMethod(package, "_install_xxsubinterpreters", NULL);
+    }
+    Py_XDECREF(package);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+#else
+    return 0;
+#endif
+}
+
+// Attached to the new interpreter.
+static int
+set_up(const subi_message *sys_path)
+{
+    if (inherit_sys_path(sys_path) < 0 || install_legacy_module() < 0) {
+        PyErr_Clear();
+        return -1;
+    }
+    return 0;
+}
+
+// CPython before 3.14 has races in making and ending interpreters at the same time (static types,
+// interned strings, _datetime: python/cpython 112140, 105699, 136421); there it is one at a time.
+#define ONE_AT_A_TIME (PY_VERSION_HEX < 0x030E0000)
+
+// Attached with no other thread left; detached afterwards.
+static void
+end(native *n)
+{
+    subi_thread_state_drop_others(n);
+    subi_thread_state_forget(n);
+    if (ONE_AT_A_TIME) {
+        Py_BEGIN_ALLOW_THREADS
+        subi_exclusive_begin();
+        Py_END_ALLOW_THREADS
+    }
+    n->backend->end(n, PyThreadState_Get());
+    if (ONE_AT_A_TIME) {
+        subi_exclusive_end();
+    }
+}
+
+// No thread state, no GIL.
+static int
+create_and_set_up(native *n, const subi_message *sys_path, const char **error)
+{
+    if (ONE_AT_A_TIME) {
+        subi_exclusive_begin();
+    }
+    int r = n->backend->create(n, error);
+    if (ONE_AT_A_TIME) {
+        subi_exclusive_end();
+    }
+    if (r < 0) {
+        return -1;
+    }
+    subi_thread_state_attach(n);  // the thread state is there: cannot fail
+    if (set_up(sys_path) < 0) {
+        *error = "out of memory";
+        end(n);
+        return -1;
+    }
+    subi_thread_state_detach();
+    return 0;
+}
+
+static native *
+make_native(module_state *state, const backend *b)
+{
+    subi_message sys_path;
+    if (pack_sys_path(state, &sys_path) < 0) {
+        return NULL;
+    }
+    const char *error = NULL;
+    native *n = calloc(1, sizeof(*n));
+    if (n == NULL) {
+        subi_message_fini(&sys_path);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    n->backend = b;
+    int r;
+    Py_BEGIN_ALLOW_THREADS
+    r = create_and_set_up(n, &sys_path, &error);
+    Py_END_ALLOW_THREADS
+    subi_message_fini(&sys_path);
+    if (r < 0) {
+        free(n);
+        PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s", error);
+        return NULL;
+    }
+    return n;
+}
+
+subi_interp *
+subi_lifecycle_create(module_state *state, const backend *b, const char *name)
+{
+    subi_interp *i;
+    if (subi_exit_arm(state) < 0) {
+        return NULL;
+    }
+    if (subi_interp_new(b->kind, name, state->self_id, &i) != SUBI_OK) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    native *n = make_native(state, b);
+    if (n != NULL) {
+        subi_interp_set_native(i, n->interp, n);
+    }
+    subi_interp_leave(i);
+    if (n == NULL) {
+        subi_interp_begin_close(i, SUBI_TRY);
+        subi_interp_end_close(i, true);
+        subi_interp_drop(i);
+        return NULL;
+    }
+    return i;
+}
+
+// ---- closing -------------------------------------------------------------------------------------
+
+#define JOIN_PAUSE_FIRST INT64_C(50000)      // ns
+#define JOIN_SLICE INT64_C(20000000)         // ns: the longest pause
+#define QUIET_CLOSE_WAIT INT64_C(100000000)  // ns: for threads that are just ending
+
+// How many threads are in the interpreter besides ours. Attached to it, so none comes or goes.
+static int
+count_other_threads(native *n)
+{
+    int count = 0;
+    PyThreadState *t = PyInterpreterState_ThreadHead(n->interp);
+    for (; t != NULL; t = PyThreadState_Next(t)) {
+        count++;
+    }
+    return count - subi_thread_state_count(n);
+}
+
+// Calls what threading._shutdown would call before it joins: the idle workers of an executor, for
+// one, end only then. Each is called once.
+static void
+run_threading_atexit(PyObject *threading)
+{
+    PyObject *callbacks = PyObject_GetAttrString(threading, "_threading_atexits");
+    while (callbacks != NULL && PyList_Check(callbacks) && PyList_GET_SIZE(callbacks) > 0) {
+        PyObject *callback = PyObject_CallMethod(callbacks, "pop", NULL);
+        PyObject *result = callback != NULL ? PyObject_CallNoArgs(callback) : NULL;
+        if (result == NULL) {
+            PyErr_WriteUnraisable(callback);
+        }
+        Py_XDECREF(callback);
+        Py_XDECREF(result);
+    }
+    Py_XDECREF(callbacks);
+    PyErr_Clear();
+}
+
+// The names of the threads that threading knows, joined with ", ", as UTF-8 in out.
+static void
+describe_threads(PyObject *threading, char *out, size_t size)
+{
+    PyObject *threads = PyObject_CallMethod(threading, "enumerate", NULL);
+    PyObject *current = PyObject_CallMethod(threading, "current_thread", NULL);
+    out[0] = 0;
+    for (Py_ssize_t i = 0; threads != NULL && i < PyList_GET_SIZE(threads); i++) {
+        PyObject *thread = PyList_GET_ITEM(threads, i);
+        const char *type = Py_TYPE(thread)->tp_name;
+        PyObject *name = PyObject_GetAttrString(thread, "name");
+        const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+        if (thread != current && text != NULL && strcmp(type, "_MainThread") != 0 &&
+            strcmp(type, "_DummyThread") != 0) {
+            size_t used = strlen(out);
+            PyOS_snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", text);
+        }
+        Py_XDECREF(name);
+        PyErr_Clear();
+    }
+    Py_XDECREF(threads);
+    Py_XDECREF(current);
+    PyErr_Clear();
+}
+
+// Sleeps for a moment with the interpreter's GIL released. There is nothing to wait on that all
+// kinds of threads would signal, and a thread that is left at the end is the exception.
+static void
+let_threads_run(int64_t *pause)
+{
+    size_t chosen;
+    Py_BEGIN_ALLOW_THREADS
+    subi_select(NULL, 0, SUBI_NOBODY, subi_now() + *pause, &chosen);
+    Py_END_ALLOW_THREADS
+    *pause = *pause * 2 < JOIN_SLICE ? *pause * 2 : JOIN_SLICE;
+}
+
+// Signal handlers of the caller, which is waiting for us. SUBI_INTERRUPTED: one raised.
+static subi_result
+check_signals_in(PyThreadState *outer)
+{
+    PyThreadState *here = PyEval_SaveThread();
+    PyEval_RestoreThread(outer);
+    subi_result r = PyErr_CheckSignals() < 0 ? SUBI_INTERRUPTED : SUBI_OK;
+    PyEval_SaveThread();
+    PyEval_RestoreThread(here);
+    return r;
+}
+
+static PyObject *
+imported_threading(void)
+{
+    PyObject *name = PyUnicode_FromString("threading");
+    PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return module;
+}
+
+// Attached to the interpreter. SUBI_OK: no other threads are left. SUBI_TIMEOUT: names says which
+// are. SUBI_INTERRUPTED: an exception is set in outer.
+static subi_result
+join_threads(native *n, PyThreadState *outer, int64_t deadline, char *names, size_t size)
+{
+    if (count_other_threads(n) == 0) {
+        return SUBI_OK;
+    }
+    PyObject *threading = imported_threading();
+    if (threading != NULL) {
+        run_threading_atexit(threading);
+    }
+    int64_t pause = JOIN_PAUSE_FIRST;
+    subi_result r = SUBI_OK;
+    while (r == SUBI_OK && count_other_threads(n) > 0) {
+        if (deadline <= subi_now()) {
+            r = SUBI_TIMEOUT;
+            break;
+        }
+        let_threads_run(&pause);
+        r = check_signals_in(outer);
+    }
+    names[0] = 0;
+    if (r == SUBI_TIMEOUT && threading != NULL) {
+        describe_threads(threading, names, size);
+    }
+    Py_XDECREF(threading);
+    return r;
+}
+
+// What threading._shutdown asserts on 3.12 about its main thread does not hold any more when the
+// thread that imported it has lost its thread state, so it is told now.
+static void
+shut_threading_down(void)
+{
+#if PY_VERSION_HEX < 0x030D0000
+    PyObject *threading = imported_threading();
+    PyObject *result = threading != NULL ? PyObject_CallMethod(threading, "_shutdown", NULL) : NULL;
+    Py_XDECREF(result);
+    Py_XDECREF(threading);
+    PyErr_Clear();
+#endif
+}
+
+// No thread state, no GIL. As join_threads; SUBI_OK: the interpreter is gone.
+static subi_result
+end_without_threads(native *n, PyThreadState *outer, int64_t deadline, char *names, size_t size)
+{
+    if (subi_thread_state_attach(n) == NULL) {
+        return SUBI_NOMEM;
+    }
+    subi_result r = join_threads(n, outer, deadline, names, size);
+    if (r == SUBI_OK) {
+        shut_threading_down();
+        end(n);
+    }
+    else {
+        subi_thread_state_detach();
+    }
+    return r;
+}
+
+subi_result
+subi_lifecycle_close(module_state *state, subi_interp *i, int64_t deadline)
+{
+    char names[200] = "";
+    subi_result r = subi_blocking_begin_close(state, i, deadline);
+    if (r != SUBI_OK) {
+        return r;
+    }
+    native *n = subi_interp_data(i);
+    PyThreadState *outer = PyEval_SaveThread();
+    r = end_without_threads(n, outer, deadline, names, sizeof(names));
+    subi_interp_end_close(i, r == SUBI_OK);
+    PyEval_RestoreThread(outer);
+    if (r == SUBI_OK) {
+        free(n);
+    }
+    else if (r == SUBI_TIMEOUT) {
+        PyErr_Format(PyExc_TimeoutError, "interpreter %lld still has threads running: %s",
+                     (long long)subi_interp_id(i), names[0] != 0 ? names : "not known by name");
+    }
+    else if (r == SUBI_NOMEM) {
+        PyErr_NoMemory();
+    }
+    return r;
+}
+
+// For closings that nobody asked for in so many words: does not wait for threads, which keep the
+// interpreter open until the process ends, and reports nothing.
+static void
+close_quietly(module_state *state, subi_interp *i)
+{
+    PyObject *exc = PyErr_GetRaisedException();
+    if (subi_lifecycle_close(state, i, subi_now() + QUIET_CLOSE_WAIT) != SUBI_OK) {
+        PyErr_Clear();
+    }
+    PyErr_SetRaisedException(exc);
+}
+
+bool
+subi_lifecycle_is_ours(subi_interp *i)
+{
+    return subi_interp_kind(i) == SUBI_KIND_OWN || subi_interp_kind(i) == SUBI_KIND_SHARED;
+}
+
+void
+subi_lifecycle_drop_user(module_state *state, subi_interp *i)
+{
+    if (subi_interp_drop_user(i) && subi_lifecycle_is_ours(i)) {
+        close_quietly(state, i);
+    }
+    subi_interp_drop(i);
+}
+
+void
+subi_lifecycle_close_orphan(module_state *state, subi_interp *i)
+{
+    if (subi_lifecycle_is_ours(i)) {
+        close_quietly(state, i);
+    }
+}
+
+bool
+subi_lifecycle_close_all(module_state *state, int64_t owner, int64_t deadline)
+{
+    int64_t *ids;
+    size_t count;
+    bool all = true;
+    if (subi_interp_list(&ids, &count) != SUBI_OK) {
+        return false;
+    }
+    while (count-- > 0) {  // the newest first: it may have been made by an older one
+        subi_interp *i = subi_interp_lookup(ids[count]);
+        if (i == NULL) {
+            continue;
+        }
+        if (subi_lifecycle_is_ours(i) && (owner == SUBI_NOBODY || subi_interp_owner(i) == owner)) {
+            subi_result r = subi_lifecycle_close(state, i, deadline);
+            PyErr_Clear();
+            all = all && (r == SUBI_OK || r == SUBI_CLOSED);
+        }
+        subi_interp_drop(i);
+    }
+    free(ids);
+    return all;
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+//
+// The extension module subinterpreters._subinterpreters.
+#include "channel_type.h"
+#include "errors.h"
+#include "exit.h"
+#include "fork.h"
+#include "interp_type.h"
+#include "legacy.h"
+#include "legacy_ids.h"
+#include "state.h"
+
+// ---- the interpreter that the module is in ---------------------------------------------------
+
+// One of ours has its record already; the main one and those that others made get it now.
+static subi_interp *
+record_of_this_interpreter(void)
+{
+    PyInterpreterState *here = PyInterpreterState_Get();
+    subi_interp *i = subi_interp_find(here);
+    if (i != NULL) {
+        return i;
+    }
+    if (here == PyInterpreterState_Main()) {
+        i = subi_interp_main();
+    }
+    else if (subi_interp_new(SUBI_KIND_FOREIGN, NULL, SUBI_NOBODY, &i) != SUBI_OK) {
+        i = NULL;
+    }
+    if (i != NULL) {
+        subi_interp_set_native(i, here, NULL);
+    }
+    else {
+        PyErr_NoMemory();
+    }
+    return i;
+}
+
+// ---- the module ------------------------------------------------------------------------------
+
+static int
+module_exec(PyObject *module)
+{
+    module_state *state = get_state(module);
+    state->module = module;
+    state->self = record_of_this_interpreter();
+    if (state->self == NULL) {
+        return -1;
+    }
+    state->self_id = subi_interp_id(state->self);
+    if (subi_fork_init() < 0 || subi_errors_init(module, state) < 0 ||
+        subi_interp_type_init(module, state) < 0 || subi_channel_type_init(module, state) < 0 ||
+        subi_legacy_ids_init(module, state) < 0 ||
+        PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
+        PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
+        PyModule_AddFunctions(module, subi_exit_functions) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+// The members of the state that are references to Python objects.
+#define FOR_EACH_OBJECT(state, DO)             \
+    DO((state)->interpreter_type);             \
+    DO((state)->recv_channel_type);            \
+    DO((state)->send_channel_type);            \
+    DO((state)->interpreter_id_type);          \
+    DO((state)->channel_id_type);              \
+    DO((state)->InterpreterError);             \
+    DO((state)->InterpreterNotFoundError);     \
+    DO((state)->InterpreterClosedError);       \
+    DO((state)->ExecutionFailed);              \
+    DO((state)->NotShareableError);            \
+    DO((state)->ChannelError);                 \
+    DO((state)->ChannelNotFoundError);         \
+    DO((state)->ChannelClosedError);           \
+    DO((state)->ChannelEmptyError);            \
+    DO((state)->ChannelFullError);             \
+    DO((state)->LegacyRunFailedError);         \
+    DO((state)->LegacyChannelError);           \
+    DO((state)->LegacyChannelNotFoundError);   \
+    DO((state)->LegacyChannelClosedError);     \
+    DO((state)->LegacyChannelEmptyError);      \
+    DO((state)->LegacyChannelNotEmptyError)
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    module_state *state = get_state(module);
+    FOR_EACH_OBJECT(state, Py_VISIT);
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    module_state *state = get_state(module);
+    FOR_EACH_OBJECT(state, Py_CLEAR);
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    module_state *state = get_state(module);
+    module_clear(module);
+    if (state->self != NULL) {
+        if (subi_interp_kind(state->self) == SUBI_KIND_FOREIGN) {
+            // it is ending; nobody else holds its state, so these cannot fail
+            subi_interp_leave(state->self);
+            if (subi_interp_begin_close(state->self, SUBI_TRY) == SUBI_OK) {
+                subi_interp_end_close(state->self, true);
+            }
+        }
+        subi_interp_drop(state->self);
+        state->self = NULL;
+    }
+}
+
+static PyObject *
+legacy_module(PyObject *module, PyObject *spec)
+{
+    return subi_legacy_module(module, spec);
+}
+
+static PyMethodDef module_functions[] = {
+    {"legacy_module", legacy_module, METH_O,
+     "legacy_module(spec, /)\n--\n\nA new module with the API of CPython's _xxsubinterpreters."},
+    {NULL},
+};
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    {0, NULL},
+};
+
+PyModuleDef subi_module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_subinterpreters",
+    .m_doc = "Interpreters and channels between them; see the package subinterpreters.",
+    .m_size = sizeof(module_state),
+    .m_methods = module_functions,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__subinterpreters(void);
+
+PyMODINIT_FUNC
+PyInit__subinterpreters(void)
+{
+    return PyModuleDef_Init(&subi_module_def);
+}

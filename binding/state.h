@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// What one instance of the module, that is one interpreter, keeps. There is no other state: what
+// belongs to the process lives in the core.
+#ifndef SUBI_STATE_H
+#define SUBI_STATE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "subinterp.h"
+
+typedef struct module_state {
+    PyObject *module;   // borrowed: the module that has this state
+    bool exit_armed;    // see exit.h
+    subi_interp *self;  // the record of the interpreter that the module is in; one reference
+    int64_t self_id;    // its id
+
+    PyTypeObject *interpreter_type;
+    PyTypeObject *recv_channel_type;
+    PyTypeObject *send_channel_type;
+    PyTypeObject *interpreter_id_type;
+    PyTypeObject *channel_id_type;
+
+    // exceptions of `subinterpreters`
+    PyObject *InterpreterError;
+    PyObject *InterpreterNotFoundError;
+    PyObject *InterpreterClosedError;
+    PyObject *ExecutionFailed;
+    PyObject *NotShareableError;
+    PyObject *ChannelError;
+    PyObject *ChannelNotFoundError;
+    PyObject *ChannelClosedError;
+    PyObject *ChannelEmptyError;
+    PyObject *ChannelFullError;
+
+    // exceptions of `_xxsubinterpreters`, which only share their names
+    PyObject *LegacyRunFailedError;
+    PyObject *LegacyChannelError;
+    PyObject *LegacyChannelNotFoundError;
+    PyObject *LegacyChannelClosedError;
+    PyObject *LegacyChannelEmptyError;
+    PyObject *LegacyChannelNotEmptyError;
+} module_state;
+
+extern struct PyModuleDef subi_module_def;
+
+static inline module_state *
+get_state(PyObject *module)
+{
+    return (module_state *)PyModule_GetState(module);
+}
+
+// The state for an object of one of the module's types.
+static inline module_state *
+get_state_of(PyObject *self)
+{
+    PyObject *module = PyType_GetModuleByDef(Py_TYPE(self), &subi_module_def);
+    return module != NULL ? get_state(module) : NULL;
+}
+
+#endif

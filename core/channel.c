@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: MIT
+#include "channel.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RING_ROOM_FIRST 8
+#define RING_ROOM_KEPT 1024  // a larger ring is given back when it runs empty
+
+static subi__table channels = SUBI__TABLE_INIT;
+static _Atomic bool shut_down;  // atomic: set once, by subi__channels_shutdown
+
+// ---- the ring --------------------------------------------------------------------------------
+
+static subi_result
+ring_grow(subi__ring *r)
+{
+    size_t room = r->room == 0 ? RING_ROOM_FIRST : r->room * 2;
+    subi_message *items = malloc(room * sizeof(*items));
+    if (items == NULL) {
+        return SUBI_NOMEM;
+    }
+    size_t tail = r->room - r->head;  // items before the wrap-around
+    if (r->count > 0) {
+        tail = tail < r->count ? tail : r->count;
+        memcpy(items, r->items + r->head, tail * sizeof(*items));
+        memcpy(items + tail, r->items, (r->count - tail) * sizeof(*items));
+    }
+    free(r->items);
+    *r = (subi__ring){.items = items, .room = room, .head = 0, .count = r->count};
+    return SUBI_OK;
+}
+
+static subi_result
+ring_push(subi__ring *r, const subi_message *m)
+{
+    if (r->count == r->room && ring_grow(r) != SUBI_OK) {
+        return SUBI_NOMEM;
+    }
+    r->items[(r->head + r->count) & (r->room - 1)] = *m;
+    r->count++;
+    return SUBI_OK;
+}
+
+static subi_message
+ring_pop(subi__ring *r)
+{
+    subi_message m = r->items[r->head];
+    r->head = (r->head + 1) & (r->room - 1);
+    r->count--;
+    return m;
+}
+
+// Not under a lock: freeing a message may call foreign code.
+static void
+ring_fini(subi__ring *r)
+{
+    while (r->count > 0) {
+        subi_message m = ring_pop(r);
+        subi_message_fini(&m);
+    }
+    free(r->items);
+    *r = (subi__ring){0};
+}
+
+// ---- life ------------------------------------------------------------------------------------
+
+static inline bool  // inline: unused without assert
+subi__channel_valid(const subi_channel *c)
+{
+    return c->ring.count <= c->capacity && c->ring.count <= c->ring.room &&
+           (c->ring.count == 0 || subi__waitlist_empty(&c->receivers)) &&
+           (c->ring.count == c->capacity || subi__waitlist_empty(&c->senders)) &&
+           (!c->send_closed || subi__waitlist_empty(&c->senders)) &&
+           c->recv_closed == (c->send_closed && c->ring.count == 0) &&
+           (!c->recv_closed || subi__waitlist_empty(&c->receivers)) &&
+           (c->user_count == 0 || c->last_user < c->user_count);
+}
+
+static void
+lock(subi_channel *c)
+{
+    subi__lock_acquire(&c->lock);
+    assert(subi__channel_valid(c));
+}
+
+static void
+unlock(subi_channel *c)
+{
+    assert(subi__channel_valid(c));
+    subi__lock_release(&c->lock);
+}
+
+subi_result
+subi_channel_new(size_t capacity, subi_channel **out)
+{
+    subi_channel *c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        return SUBI_NOMEM;
+    }
+    subi__lock_init(&c->lock);
+    c->capacity = capacity;
+    subi__waitlist_init(&c->senders);
+    subi__waitlist_init(&c->receivers);
+    subi_result r = subi__table_add(&channels, &c->entry);
+    if (r != SUBI_OK) {
+        free(c);
+        return r;
+    }
+    // Looked at only now that the channel is in the table: a shutdown either sees it there or is
+    // seen here.
+    if (atomic_load(&shut_down)) {
+        subi_channel_close(c, SUBI_BOTH, true);
+    }
+    *out = c;
+    return SUBI_OK;
+}
+
+void
+subi_channel_hold(subi_channel *c)
+{
+    subi__entry_hold(&c->entry);
+}
+
+void
+subi_channel_drop(subi_channel *c)
+{
+    if (subi__table_drop(&channels, &c->entry)) {
+        // nobody can wait here: a waiter has a reference
+        assert(subi__channel_valid(c));
+        ring_fini(&c->ring);
+        free(c->users);
+        free(c);
+    }
+}
+
+int64_t
+subi_channel_id(const subi_channel *c)
+{
+    return c->entry.id;
+}
+
+size_t
+subi_channel_capacity(const subi_channel *c)
+{
+    return c->capacity;
+}
+
+bool
+subi__channel_stale(const subi_channel *c)
+{
+    return c->entry.generation != subi_generation();
+}
+
+subi_channel *
+subi_channel_lookup(int64_t id)
+{
+    return (subi_channel *)subi__table_find(&channels, id);
+}
+
+subi_result
+subi_channel_unlist(subi_channel *c)
+{
+    if (!subi__table_unlist(&channels, &c->entry)) {
+        return SUBI_NOT_FOUND;
+    }
+    subi_channel_close(c, SUBI_BOTH, true);
+    return SUBI_OK;
+}
+
+bool
+subi_channel_listed(subi_channel *c)
+{
+    return subi__table_listed(&channels, &c->entry);
+}
+
+subi_result
+subi_channel_list(int64_t **ids, size_t *count)
+{
+    return subi__table_ids(&channels, NULL, ids, count);
+}
+
+void
+subi__channels_forget(void)
+{
+    subi__table_forget(&channels);
+}
+
+// ---- users -----------------------------------------------------------------------------------
+
+static subi__user *
+find_user(subi_channel *c, int64_t interp)
+{
+    if (c->user_count > 0 && c->users[c->last_user].interp == interp) {
+        return &c->users[c->last_user];
+    }
+    for (size_t i = 0; i < c->user_count; i++) {
+        if (c->users[i].interp == interp) {
+            c->last_user = i;
+            return &c->users[i];
+        }
+    }
+    return NULL;
+}
+
+static subi__user *
+find_or_add_user(subi_channel *c, int64_t interp)
+{
+    subi__user *u = find_user(c, interp);
+    if (u != NULL) {
+        return u;
+    }
+    if (c->user_count == c->user_room) {
+        size_t room = c->user_room == 0 ? 4 : c->user_room * 2;
+        subi__user *grown = realloc(c->users, room * sizeof(*grown));
+        if (grown == NULL) {
+            return NULL;
+        }
+        c->users = grown;
+        c->user_room = room;
+    }
+    c->last_user = c->user_count++;
+    c->users[c->last_user] = (subi__user){.interp = interp};
+    return &c->users[c->last_user];
+}
+
+static subi_result
+associate(subi_channel *c, int64_t interp, subi_end end)
+{
+    if (interp == SUBI_NOBODY) {
+        return SUBI_OK;
+    }
+    subi__user *u = find_or_add_user(c, interp);
+    if (u == NULL) {
+        return SUBI_NOMEM;
+    }
+    if ((u->used & end) == 0) {
+        u->used |= end;
+        u->open |= end;
+    }
+    return (u->open & end) != 0 ? SUBI_OK : SUBI_CLOSED;
+}
+
+subi_result
+subi_channel_users(subi_channel *c, subi_end end, int64_t **ids, size_t *count)
+{
+    if (subi__channel_stale(c)) {
+        return SUBI_FORKED;
+    }
+    subi_result r = SUBI_CLOSED;
+    lock(c);
+    if (!c->recv_closed && !(end == SUBI_SEND && c->send_closed)) {
+        int64_t *found = malloc((c->user_count + 1) * sizeof(*found));
+        size_t n = 0;
+        for (size_t i = 0; i < c->user_count && found != NULL; i++) {
+            if ((c->users[i].open & end) != 0) {
+                found[n++] = c->users[i].interp;
+            }
+        }
+        *ids = found;
+        *count = n;
+        r = found != NULL ? SUBI_OK : SUBI_NOMEM;
+    }
+    unlock(c);
+    return r;
+}
+
+// ---- send and receive ------------------------------------------------------------------------
+
+// After a message was taken out: when that was the last one and nobody can send any more, it was
+// the end; and memory that only a burst needed is given back.
+static void
+settle(subi_channel *c)
+{
+    if (c->ring.count > 0) {
+        return;
+    }
+    if (c->send_closed) {
+        c->recv_closed = true;
+    }
+    if (c->ring.room > RING_ROOM_KEPT) {
+        free(c->ring.items);
+        c->ring = (subi__ring){0};
+    }
+}
+
+static subi_result
+try_send(subi_channel *c, int64_t interp, subi_message *m, _Atomic uint32_t **wake)
+{
+    if (c->send_closed) {
+        return SUBI_CLOSED;
+    }
+    subi_result r = associate(c, interp, SUBI_SEND);
+    if (r != SUBI_OK) {
+        return r;
+    }
+    subi__node *receiver = subi__waitlist_claim(&c->receivers);
+    if (receiver != NULL) {
+        *receiver->message = *m;
+        *wake = subi__node_finish(receiver, SUBI_OK);
+    }
+    else if (c->ring.count == c->capacity) {
+        return SUBI_FULL;
+    }
+    else if (ring_push(&c->ring, m) != SUBI_OK) {
+        return SUBI_NOMEM;
+    }
+    *m = subi_message_none();
+    return SUBI_OK;
+}
+
+// A queued message is gone, so there is room for that of a blocked sender.
+static void
+admit_sender(subi_channel *c, _Atomic uint32_t **wake)
+{
+    subi__node *sender = subi__waitlist_claim(&c->senders);
+    if (sender != NULL) {
+        // cannot fail: the place of the message that was just taken out is free
+        subi_result r = ring_push(&c->ring, sender->message);
+        *sender->message = subi_message_none();
+        *wake = subi__node_finish(sender, r);
+    }
+}
+
+static subi_result
+try_recv(subi_channel *c, int64_t interp, subi_message *m, _Atomic uint32_t **wake)
+{
+    if (c->recv_closed) {
+        return SUBI_CLOSED;
+    }
+    subi_result r = associate(c, interp, SUBI_RECV);
+    if (r != SUBI_OK) {
+        return r;
+    }
+    if (c->ring.count > 0) {
+        *m = ring_pop(&c->ring);
+        admit_sender(c, wake);
+        settle(c);
+        return SUBI_OK;
+    }
+    subi__node *sender = subi__waitlist_claim(&c->senders);  // of a rendezvous channel
+    if (sender == NULL) {
+        return SUBI_EMPTY;
+    }
+    *m = *sender->message;
+    *sender->message = subi_message_none();
+    *wake = subi__node_finish(sender, SUBI_OK);
+    return SUBI_OK;
+}
+
+subi_result
+subi__channel_try(const subi_case *k, int64_t interp, _Atomic uint32_t **wake)
+{
+    return k->end == SUBI_SEND ? try_send(k->channel, interp, k->message, wake)
+                               : try_recv(k->channel, interp, k->message, wake);
+}
+
+subi__waitlist *
+subi__channel_waitlist(const subi_case *k)
+{
+    return k->end == SUBI_SEND ? &k->channel->senders : &k->channel->receivers;
+}
+
+subi_result
+subi_channel_send(subi_channel *c, int64_t interp, subi_message *m, int64_t deadline)
+{
+    if (subi__channel_stale(c)) {
+        return SUBI_FORKED;
+    }
+    _Atomic uint32_t *wake = NULL;
+    lock(c);
+    subi_result r = try_send(c, interp, m, &wake);
+    unlock(c);
+    subi__wake(wake);
+    if (r != SUBI_FULL || deadline == SUBI_TRY) {
+        return r;
+    }
+    subi_case k = {.channel = c, .end = SUBI_SEND, .message = m};
+    size_t chosen;
+    return subi_select(&k, 1, interp, deadline, &chosen);
+}
+
+subi_result
+subi_channel_recv(subi_channel *c, int64_t interp, subi_message *m, int64_t deadline)
+{
+    if (subi__channel_stale(c)) {
+        return SUBI_FORKED;
+    }
+    _Atomic uint32_t *wake = NULL;
+    lock(c);
+    subi_result r = try_recv(c, interp, m, &wake);
+    unlock(c);
+    subi__wake(wake);
+    if (r != SUBI_EMPTY || deadline == SUBI_TRY) {
+        return r;
+    }
+    subi_case k = {.channel = c, .end = SUBI_RECV, .message = m};
+    size_t chosen;
+    return subi_select(&k, 1, interp, deadline, &chosen);
+}
+
+size_t
+subi_channel_count(subi_channel *c)
+{
+    if (subi__channel_stale(c)) {
+        return 0;
+    }
+    lock(c);
+    size_t n = c->ring.count;
+    unlock(c);
+    return n;
+}
+
+// ---- closing ---------------------------------------------------------------------------------
+
+// Waking under the lock is fine here: closing happens once.
+static void
+fail_waiters(subi__waitlist *l)
+{
+    subi__node *n;
+    while ((n = subi__waitlist_claim(l)) != NULL) {
+        subi__wake(subi__node_finish(n, SUBI_CLOSED));
+    }
+}
+
+// Wants the lock. The caller frees *garbage after it has released the lock.
+static void
+close_ends(subi_channel *c, unsigned ends, subi__ring *garbage)
+{
+    c->send_closed = true;
+    if ((ends & SUBI_RECV) != 0) {
+        *garbage = c->ring;
+        c->ring = (subi__ring){0};
+    }
+    c->recv_closed = c->ring.count == 0;
+    fail_waiters(&c->senders);
+    if (c->recv_closed) {
+        fail_waiters(&c->receivers);
+    }
+}
+
+subi_result
+subi_channel_close(subi_channel *c, subi_end ends, bool discard)
+{
+    if (subi__channel_stale(c)) {
+        return SUBI_FORKED;
+    }
+    subi__ring garbage = {0};
+    subi_result r = SUBI_OK;
+    lock(c);
+    if (c->recv_closed || (c->send_closed && ends == SUBI_SEND)) {
+        r = SUBI_CLOSED;
+    }
+    else if ((ends & SUBI_RECV) != 0 && c->ring.count > 0 && !discard) {
+        r = SUBI_NOT_EMPTY;
+    }
+    else {
+        close_ends(c, ends, &garbage);
+    }
+    unlock(c);
+    ring_fini(&garbage);
+    return r;
+}
+
+bool
+subi_channel_is_closed(subi_channel *c, subi_end end)
+{
+    if (subi__channel_stale(c)) {
+        return true;
+    }
+    lock(c);
+    bool closed = end == SUBI_SEND ? c->send_closed : c->recv_closed;
+    unlock(c);
+    return closed;
+}
+
+static bool
+anybody_has_an_end_open(const subi_channel *c)
+{
+    for (size_t i = 0; i < c->user_count; i++) {
+        if (c->users[i].open != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+subi_result
+subi_channel_release(subi_channel *c, int64_t interp, subi_end ends)
+{
+    if (subi__channel_stale(c)) {
+        return SUBI_FORKED;
+    }
+    subi__ring garbage = {0};
+    subi_result r = SUBI_CLOSED;
+    lock(c);
+    if (!c->recv_closed) {
+        subi__user *u = find_or_add_user(c, interp);
+        r = u == NULL ? SUBI_NOMEM : SUBI_OK;
+        if (u != NULL) {
+            u->used |= ends;
+            u->open &= ~(unsigned)ends;
+            if (!anybody_has_an_end_open(c)) {
+                close_ends(c, SUBI_BOTH, &garbage);
+            }
+        }
+    }
+    unlock(c);
+    ring_fini(&garbage);
+    return r;
+}
+
+static size_t *
+handles(subi_channel *c, subi_end end)
+{
+    return end == SUBI_SEND ? &c->send_handles : &c->recv_handles;
+}
+
+void
+subi_channel_hold_end(subi_channel *c, subi_end end)
+{
+    subi_channel_hold(c);
+    if (!subi__channel_stale(c)) {
+        lock(c);
+        ++*handles(c, end);
+        unlock(c);
+    }
+}
+
+void
+subi_channel_drop_end(subi_channel *c, subi_end end)
+{
+    if (!subi__channel_stale(c)) {
+        subi__ring garbage = {0};
+        lock(c);
+        if (--*handles(c, end) == 0 && !c->recv_closed) {
+            close_ends(c, end, &garbage);
+        }
+        unlock(c);
+        ring_fini(&garbage);
+    }
+    subi_channel_drop(c);
+}
+
+bool
+subi_is_shut_down(void)
+{
+    return atomic_load(&shut_down);
+}
+
+void
+subi__channels_shutdown(void)
+{
+    subi__entry **all;
+    size_t n;
+    atomic_store(&shut_down, true);
+    if (subi__table_snapshot(&channels, &all, &n) != SUBI_OK) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        subi_channel *c = (subi_channel *)all[i];
+        subi_channel_close(c, SUBI_BOTH, true);
+        subi_channel_drop(c);
+    }
+    free(all);
+}

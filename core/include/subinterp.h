@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+//
+// libsubinterp: what interpreters of one process share. Messages, channels, select and the table
+// of interpreters, in plain C11 that knows no Python, so that one copy serves every Python runtime
+// of the process and any native thread.
+//
+//     subi_channel *c;
+//     subi_channel_new(SUBI_UNBOUNDED, &c);
+//     subi_message m = subi_message_integer(42);
+//     subi_channel_send(c, SUBI_NOBODY, &m, SUBI_FOREVER);   // m now belongs to the channel
+//     subi_channel_recv(c, SUBI_NOBODY, &m, SUBI_FOREVER);   // and now to us again
+//     subi_message_fini(&m);
+//     subi_channel_drop(c);
+//
+// Every function may be called from any thread, with or without a GIL. Only those that take a
+// `deadline` can block, and with SUBI_TRY even they do not. A deadline is an absolute time of the
+// monotonic clock in nanoseconds.
+#ifndef SUBINTERP_H
+#define SUBINTERP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define SUBI_EXPORT __attribute__((visibility("default")))
+#else
+#define SUBI_EXPORT
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// What every fallible function of the library returns.
+typedef enum subi_result {
+    SUBI_OK = 0,
+    SUBI_CLOSED,       // the channel (or this interpreter's end of it), or the interpreter, is closed
+    SUBI_EMPTY,        // nothing to receive, and the caller did not want to wait
+    SUBI_FULL,         // no room to send, and the caller did not want to wait
+    SUBI_NOT_EMPTY,    // items are queued that this close would throw away
+    SUBI_TIMEOUT,      // the deadline passed
+    SUBI_INTERRUPTED,  // a signal handler ran on this thread while it was waiting
+    SUBI_NOT_FOUND,    // no object has that id (any more)
+    SUBI_BUSY,         // the interpreter is running
+    SUBI_NOMEM,        // out of memory; nothing was changed
+    SUBI_FORKED,       // the object belongs to the process that this one was forked from
+} subi_result;
+
+#define SUBI_TRY INT64_C(0)       // deadline: do not wait
+#define SUBI_FOREVER INT64_MAX    // deadline: wait for ever
+#define SUBI_NOBODY INT64_C(-1)   // in the place of an interpreter id: a thread outside any
+#define SUBI_UNBOUNDED SIZE_MAX   // capacity of a channel whose senders never wait
+#define SUBI_RENDEZVOUS ((size_t)0)  // capacity of a channel whose senders wait for a receiver
+
+// The monotonic clock, in nanoseconds.
+SUBI_EXPORT int64_t subi_now(void);
+
+// now + seconds as a deadline; saturates at SUBI_FOREVER. seconds must not be negative or NaN;
+// zero gives SUBI_TRY.
+SUBI_EXPORT int64_t subi_deadline(double seconds);
+
+// ---- messages ------------------------------------------------------------------------------
+
+// A value on its way: small ones inline, everything else in a block. Plain data: moved by copying
+// the struct, freed once with subi_message_fini. The bytes of a block are opaque to the core.
+typedef enum subi_tag {
+    SUBI_TAG_NONE = 0,
+    SUBI_TAG_FALSE,
+    SUBI_TAG_TRUE,
+    SUBI_TAG_INTEGER,
+    SUBI_TAG_REAL,
+    SUBI_TAG_TEXT,   // ASCII text of at most SUBI_SMALL_MAX bytes
+    SUBI_TAG_BYTES,  // at most SUBI_SMALL_MAX bytes
+    SUBI_TAG_BLOCK,
+} subi_tag;
+
+#define SUBI_SMALL_MAX 24
+
+typedef struct subi_block subi_block;
+
+typedef struct subi_message {
+    uint8_t tag;   // a subi_tag
+    uint8_t size;  // bytes used of `small`
+    union {
+        int64_t integer;
+        double real;
+        char small[SUBI_SMALL_MAX];
+        subi_block *block;  // one reference
+    } u;
+} subi_message;
+
+// Something a block keeps alive, and memory of it that the receiver may use without a copy.
+typedef struct subi_segment {
+    void *data;                 // may be NULL
+    size_t size;                // bytes at data
+    void (*free)(void *owner);  // called once, by whichever thread drops the block last; may be NULL
+    void *owner;
+} subi_segment;
+
+static inline subi_message
+subi_message_none(void)
+{
+    return (subi_message){.tag = SUBI_TAG_NONE};
+}
+
+static inline subi_message
+subi_message_integer(int64_t value)
+{
+    return (subi_message){.tag = SUBI_TAG_INTEGER, .u.integer = value};
+}
+
+// Takes over one reference to block.
+static inline subi_message
+subi_message_block(subi_block *block)
+{
+    return (subi_message){.tag = SUBI_TAG_BLOCK, .u.block = block};
+}
+
+// Frees what the message owns and makes it none.
+SUBI_EXPORT void subi_message_fini(subi_message *m);
+
+// A block of `size` uninitialised bytes, no segments, one reference. NULL: out of memory.
+SUBI_EXPORT subi_block *subi_block_new(size_t size);
+SUBI_EXPORT void subi_block_hold(subi_block *b);
+SUBI_EXPORT void subi_block_drop(subi_block *b);  // NULL is allowed
+SUBI_EXPORT unsigned char *subi_block_bytes(subi_block *b);
+SUBI_EXPORT size_t subi_block_size(const subi_block *b);
+
+// Changes the size; for the block's only holder, before it is sent. *b may move.
+SUBI_EXPORT subi_result subi_block_resize(subi_block **b, size_t size);
+
+// Appends a segment, which the block then owns; for the block's only holder, before it is sent.
+SUBI_EXPORT subi_result subi_block_attach(subi_block *b, subi_segment segment);
+SUBI_EXPORT size_t subi_block_segment_count(const subi_block *b);
+SUBI_EXPORT const subi_segment *subi_block_segment(const subi_block *b, size_t index);
+
+// ---- channels ------------------------------------------------------------------------------
+
+// A queue of messages with many senders and receivers. Reference counted; the last drop frees it
+// with what is queued. `interp` in the calls below is the id of the interpreter on whose behalf
+// the call is made, which associates it with that end (see subi_channel_release), or SUBI_NOBODY.
+typedef struct subi_channel subi_channel;
+
+typedef enum subi_end {
+    SUBI_SEND = 1,
+    SUBI_RECV = 2,
+    SUBI_BOTH = 3,
+} subi_end;
+
+// *out gets one reference. SUBI_NOMEM.
+SUBI_EXPORT subi_result subi_channel_new(size_t capacity, subi_channel **out);
+SUBI_EXPORT void subi_channel_hold(subi_channel *c);
+SUBI_EXPORT void subi_channel_drop(subi_channel *c);
+SUBI_EXPORT int64_t subi_channel_id(const subi_channel *c);
+SUBI_EXPORT size_t subi_channel_capacity(const subi_channel *c);
+
+// The channel with that id, as a new reference; NULL when there is none (any more).
+SUBI_EXPORT subi_channel *subi_channel_lookup(int64_t id);
+
+// Takes the channel out of the table and closes it; holders keep a closed channel.
+// SUBI_NOT_FOUND: it was taken out before.
+SUBI_EXPORT subi_result subi_channel_unlist(subi_channel *c);
+SUBI_EXPORT bool subi_channel_listed(subi_channel *c);
+
+// The ids of all listed channels, ascending, in a malloc'd array that the caller frees.
+SUBI_EXPORT subi_result subi_channel_list(int64_t **ids, size_t *count);
+
+// Moves *m into the channel, or straight to a waiting receiver. On any result but SUBI_OK *m
+// still belongs to the caller.
+// SUBI_CLOSED, SUBI_FULL (SUBI_TRY only), SUBI_TIMEOUT, SUBI_INTERRUPTED, SUBI_NOMEM, SUBI_FORKED.
+SUBI_EXPORT subi_result subi_channel_send(subi_channel *c, int64_t interp, subi_message *m,
+                                          int64_t deadline);
+
+// Moves the oldest message into *m. After the sending end was closed the rest drains first.
+// SUBI_CLOSED, SUBI_EMPTY (SUBI_TRY only), SUBI_TIMEOUT, SUBI_INTERRUPTED, SUBI_NOMEM, SUBI_FORKED.
+SUBI_EXPORT subi_result subi_channel_recv(subi_channel *c, int64_t interp, subi_message *m,
+                                          int64_t deadline);
+
+// How many messages are queued.
+SUBI_EXPORT size_t subi_channel_count(subi_channel *c);
+
+// Closes ends for everybody. Closing SUBI_SEND lets receivers drain what is queued. Closing
+// SUBI_RECV would throw it away, and therefore fails with SUBI_NOT_EMPTY unless `discard`; an end
+// that stays open alone can do nothing and is closed too. SUBI_CLOSED: it was closed before.
+SUBI_EXPORT subi_result subi_channel_close(subi_channel *c, subi_end ends, bool discard);
+
+// Whether that end is closed for everybody. A drained channel whose sending end was closed is
+// closed at both.
+SUBI_EXPORT bool subi_channel_is_closed(subi_channel *c, subi_end end);
+
+// Closes ends for one interpreter. When no associated interpreter has an end open any more, the
+// channel closes for everybody, with what is queued. SUBI_CLOSED, SUBI_NOMEM, SUBI_FORKED.
+SUBI_EXPORT subi_result subi_channel_release(subi_channel *c, int64_t interp, subi_end ends);
+
+// The interpreters that used `end` (exactly one of SUBI_SEND, SUBI_RECV) and did not release it,
+// in a malloc'd array that the caller frees. SUBI_CLOSED, SUBI_NOMEM, SUBI_FORKED.
+SUBI_EXPORT subi_result subi_channel_users(subi_channel *c, subi_end end, int64_t **ids,
+                                           size_t *count);
+
+// Counted handles on one end: when the last handle of an end is dropped, that end closes for
+// everybody (queued messages of a dropped receiving end are freed). Each also counts as a
+// reference to the channel.
+SUBI_EXPORT void subi_channel_hold_end(subi_channel *c, subi_end end);
+SUBI_EXPORT void subi_channel_drop_end(subi_channel *c, subi_end end);
+
+// One alternative of a select.
+typedef struct subi_case {
+    subi_channel *channel;
+    subi_end end;           // SUBI_SEND or SUBI_RECV
+    subi_message *message;  // to send from, or to receive into
+} subi_case;
+
+// Waits until one case can go ahead, performs it, and stores its index in *chosen. Among several
+// ready ones the choice is uniform. A case whose channel is closed counts as ready: SUBI_CLOSED,
+// with *chosen set. SUBI_TRY with none ready: SUBI_EMPTY. With no cases it waits for the deadline.
+// SUBI_TIMEOUT, SUBI_INTERRUPTED, SUBI_NOMEM, SUBI_FORKED leave *chosen alone.
+SUBI_EXPORT subi_result subi_select(subi_case *cases, size_t count, int64_t interp,
+                                    int64_t deadline, size_t *chosen);
+
+// ---- interpreters --------------------------------------------------------------------------
+
+// The process-wide record of one interpreter. Ids count up from 0, the main interpreter, and are
+// never used again. Reference counted.
+typedef struct subi_interp subi_interp;
+
+typedef enum subi_kind {
+    SUBI_KIND_MAIN,     // the process's main interpreter, id 0
+    SUBI_KIND_OWN,      // an interpreter of ours with a GIL of its own
+    SUBI_KIND_SHARED,   // one that shares the main interpreter's GIL
+    SUBI_KIND_FOREIGN,  // somebody else made it; it is known since it imported us
+} subi_kind;
+
+typedef enum subi_state {
+    SUBI_STATE_IDLE,
+    SUBI_STATE_RUNNING,
+    SUBI_STATE_CLOSING,
+    SUBI_STATE_CLOSED,
+} subi_state;
+
+// A new record in state RUNNING (it is being made), owned by interpreter `owner`. `name` is
+// copied and may be NULL. *out gets one reference.
+SUBI_EXPORT subi_result subi_interp_new(subi_kind kind, const char *name, int64_t owner,
+                                        subi_interp **out);
+SUBI_EXPORT void subi_interp_hold(subi_interp *i);
+SUBI_EXPORT void subi_interp_drop(subi_interp *i);
+SUBI_EXPORT subi_interp *subi_interp_main(void);  // a new reference; NULL: out of memory
+
+// The interpreter with that id, as a new reference; NULL when there is none or it is closed.
+SUBI_EXPORT subi_interp *subi_interp_lookup(int64_t id);
+
+// The one whose native pointer that is, as a new reference, or NULL.
+SUBI_EXPORT subi_interp *subi_interp_find(const void *native);
+
+// The ids of all interpreters that are not closing or closed, ascending; the caller frees *ids.
+SUBI_EXPORT subi_result subi_interp_list(int64_t **ids, size_t *count);
+
+SUBI_EXPORT int64_t subi_interp_id(const subi_interp *i);
+SUBI_EXPORT subi_kind subi_interp_kind(const subi_interp *i);
+SUBI_EXPORT const char *subi_interp_name(const subi_interp *i);  // "" when it has none
+SUBI_EXPORT int64_t subi_interp_owner(const subi_interp *i);
+SUBI_EXPORT subi_state subi_interp_state(subi_interp *i);
+SUBI_EXPORT bool subi_interp_stale(const subi_interp *i);  // made before a fork, in the parent
+
+// The binding's pointer to its own interpreter and data. Set before the record is first idle.
+SUBI_EXPORT void subi_interp_set_native(subi_interp *i, const void *native, void *data);
+SUBI_EXPORT const void *subi_interp_native(const subi_interp *i);
+SUBI_EXPORT void *subi_interp_data(const subi_interp *i);
+
+// idle -> running, for the calling thread alone. SUBI_BUSY (running), SUBI_CLOSED, SUBI_FORKED.
+SUBI_EXPORT subi_result subi_interp_enter(subi_interp *i);
+
+// running -> idle. Returns true when the interpreter has been orphaned meanwhile (see
+// subi_interp_drop_user): the caller has to close it.
+SUBI_EXPORT bool subi_interp_leave(subi_interp *i);
+
+// idle -> closing; waits for a run to end until the deadline. From then on enter fails, lookup
+// fails, and exactly one caller owns the closing, which it ends with subi_interp_end_close.
+// SUBI_BUSY (SUBI_TRY and running), SUBI_TIMEOUT, SUBI_INTERRUPTED, SUBI_CLOSED (closing or
+// closed already), SUBI_FORKED.
+SUBI_EXPORT subi_result subi_interp_begin_close(subi_interp *i, int64_t deadline);
+
+// closing -> closed, or back to idle when the interpreter could not be closed.
+SUBI_EXPORT void subi_interp_end_close(subi_interp *i, bool closed);
+
+// Users are what keeps an interpreter from being closed by itself: the Python objects that stand
+// for it. Each also needs a reference of its own. drop_user returns true when the last user went
+// and the interpreter is idle: the caller has to close it. While it runs, subi_interp_leave says
+// so instead.
+SUBI_EXPORT void subi_interp_hold_user(subi_interp *i);
+SUBI_EXPORT bool subi_interp_drop_user(subi_interp *i);
+
+// ---- threads -------------------------------------------------------------------------------
+
+// One record for each OS thread, made on first use, marked dead when the thread ends.
+// Reference counted, so that it can be asked after the thread is gone.
+typedef struct subi_thread subi_thread;
+SUBI_EXPORT subi_thread *subi_thread_self(void);  // borrowed; NULL: out of memory
+SUBI_EXPORT void subi_thread_hold(subi_thread *t);
+SUBI_EXPORT void subi_thread_drop(subi_thread *t);
+SUBI_EXPORT bool subi_thread_alive(const subi_thread *t);
+
+// ---- the process ---------------------------------------------------------------------------
+
+// Counts the forks between the first process and this one; objects of another generation answer
+// SUBI_FORKED.
+SUBI_EXPORT uint32_t subi_generation(void);
+
+// How many runs are in progress (see subi_interp_enter), and how many threads are waiting on
+// channels.
+SUBI_EXPORT uint32_t subi_running(void);
+SUBI_EXPORT uint32_t subi_waiting(void);
+
+// Waits until no run is in progress. SUBI_TIMEOUT, SUBI_INTERRUPTED.
+SUBI_EXPORT subi_result subi_quiesce(int64_t deadline);
+
+// One lock for the whole process, for what a runtime cannot do twice at a time. It is not held
+// across calls that wait for another holder, and not taken with a GIL held.
+SUBI_EXPORT void subi_exclusive_begin(void);
+SUBI_EXPORT void subi_exclusive_end(void);
+
+// For the process's exit: closes every channel, so that every waiting thread comes back with
+// SUBI_CLOSED. Later sends and receives fail the same way.
+SUBI_EXPORT void subi_shutdown(void);
+SUBI_EXPORT bool subi_is_shut_down(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+#include "interp.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lock.h"
+#include "platform.h"
+#include "process.h"
+#include "subinterp.h"
+#include "table.h"
+
+// States and who moves between them:
+//   RUNNING -leave-> IDLE -enter-> RUNNING
+//   IDLE -begin_close-> CLOSING -end_close-> CLOSED (or back to IDLE)
+struct subi_interp {
+    subi__entry entry;
+    subi_kind kind;                // set once
+    int64_t owner;                 // set once
+    char *name;                    // set once; NULL: none
+    _Atomic(const void *) native;  // atomic: set once, while RUNNING; read by subi_interp_find
+    void *data;                    // set once, while RUNNING
+    subi__lock lock;
+    subi_state state;           // guarded by lock
+    subi_thread *runner;        // guarded by lock; compared only; NULL unless RUNNING
+    size_t users;               // guarded by lock
+    bool orphaned;              // guarded by lock; the last user went while RUNNING
+    uint32_t waiters;           // guarded by lock; threads in begin_close
+    _Atomic uint32_t changes;   // atomic: counts changes of state, under the lock; a futex
+};
+
+static subi__table interps = SUBI__TABLE_INIT;
+static subi__lock main_lock = SUBI__LOCK_INIT;  // serialises the making of the main record
+
+static subi_result
+add(subi_kind kind, const char *name, int64_t owner, subi_interp **out)
+{
+    subi_interp *i = calloc(1, sizeof(*i));
+    if (i == NULL) {
+        return SUBI_NOMEM;
+    }
+    if (name != NULL) {
+        i->name = malloc(strlen(name) + 1);
+        if (i->name == NULL) {
+            free(i);
+            return SUBI_NOMEM;
+        }
+        strcpy(i->name, name);
+    }
+    i->kind = kind;
+    i->owner = owner;
+    i->state = SUBI_STATE_RUNNING;
+    i->runner = subi_thread_self();
+    subi__lock_init(&i->lock);
+    if (subi__table_add(&interps, &i->entry) != SUBI_OK) {
+        free(i->name);
+        free(i);
+        return SUBI_NOMEM;
+    }
+    if (kind == SUBI_KIND_OWN || kind == SUBI_KIND_SHARED) {
+        subi__run_begins();  // until subi_interp_leave
+    }
+    *out = i;
+    return SUBI_OK;
+}
+
+subi_interp *
+subi_interp_main(void)
+{
+    subi__lock_acquire(&main_lock);
+    subi_interp *i = (subi_interp *)subi__table_find(&interps, 0);
+    if (i == NULL) {
+        // After a fork the ids are not at 0. Nobody else adds before there is a main record.
+        int64_t next_id = interps.next_id;
+        interps.next_id = 0;
+        if (add(SUBI_KIND_MAIN, "main", SUBI_NOBODY, &i) == SUBI_OK) {
+            assert(i->entry.id == 0);
+            subi_interp_hold(i);  // the process's own reference
+            interps.next_id = next_id > 1 ? next_id : 1;
+        }
+        else {
+            interps.next_id = next_id;
+        }
+    }
+    subi__lock_release(&main_lock);
+    return i;
+}
+
+subi_result
+subi_interp_new(subi_kind kind, const char *name, int64_t owner, subi_interp **out)
+{
+    subi_interp *first = subi_interp_main();  // so that id 0 is taken
+    if (first == NULL) {
+        return SUBI_NOMEM;
+    }
+    subi_interp_drop(first);
+    return add(kind, name, owner, out);
+}
+
+void
+subi_interp_hold(subi_interp *i)
+{
+    subi__entry_hold(&i->entry);
+}
+
+void
+subi_interp_drop(subi_interp *i)
+{
+    if (subi__table_drop(&interps, &i->entry)) {
+        free(i->name);
+        free(i);
+    }
+}
+
+static bool
+is_open(subi__entry *e)
+{
+    subi_state state = subi_interp_state((subi_interp *)e);
+    return state == SUBI_STATE_IDLE || state == SUBI_STATE_RUNNING;
+}
+
+subi_interp *
+subi_interp_lookup(int64_t id)
+{
+    subi__entry *e = subi__table_find(&interps, id);
+    if (e != NULL && !is_open(e)) {
+        subi_interp_drop((subi_interp *)e);
+        return NULL;
+    }
+    return (subi_interp *)e;
+}
+
+static bool
+has_native(subi__entry *e, const void *native)
+{
+    return atomic_load(&((subi_interp *)e)->native) == native;
+}
+
+subi_interp *
+subi_interp_find(const void *native)
+{
+    if (native == NULL) {
+        return NULL;  // not those that have no pointer yet
+    }
+    return (subi_interp *)subi__table_search(&interps, has_native, native);
+}
+
+subi_result
+subi_interp_list(int64_t **ids, size_t *count)
+{
+    return subi__table_ids(&interps, is_open, ids, count);
+}
+
+void
+subi__interps_forget(void)
+{
+    subi__lock_init(&main_lock);
+    subi__table_forget(&interps);
+}
+
+int64_t
+subi_interp_id(const subi_interp *i)
+{
+    return i->entry.id;
+}
+
+subi_kind
+subi_interp_kind(const subi_interp *i)
+{
+    return i->kind;
+}
+
+const char *
+subi_interp_name(const subi_interp *i)
+{
+    return i->name != NULL ? i->name : "";
+}
+
+int64_t
+subi_interp_owner(const subi_interp *i)
+{
+    return i->owner;
+}
+
+subi_state
+subi_interp_state(subi_interp *i)
+{
+    if (subi_interp_stale(i)) {
+        return SUBI_STATE_CLOSED;
+    }
+    subi__lock_acquire(&i->lock);
+    subi_state state = i->state;
+    subi__lock_release(&i->lock);
+    return state;
+}
+
+bool
+subi_interp_stale(const subi_interp *i)
+{
+    return i->entry.generation != subi_generation();
+}
+
+void
+subi_interp_set_native(subi_interp *i, const void *native, void *data)
+{
+    i->data = data;
+    atomic_store(&i->native, native);
+}
+
+const void *
+subi_interp_native(const subi_interp *i)
+{
+    return atomic_load(&i->native);
+}
+
+void *
+subi_interp_data(const subi_interp *i)
+{
+    return i->data;
+}
+
+// ---- the state machine -------------------------------------------------------------------------
+
+// Wants the lock.
+static void
+change(subi_interp *i, subi_state state)
+{
+    i->state = state;
+    i->runner = state == SUBI_STATE_RUNNING ? subi_thread_self() : NULL;
+    if (i->waiters > 0) {
+        // under the lock, which orders it before a waiter's look at the state
+        atomic_fetch_add(&i->changes, 1);
+        subi__futex_wake(&i->changes, INT32_MAX);
+    }
+}
+
+subi_result
+subi_interp_enter(subi_interp *i)
+{
+    if (subi_interp_stale(i)) {
+        return SUBI_FORKED;
+    }
+    subi_result r = SUBI_OK;
+    subi__lock_acquire(&i->lock);
+    if (i->state == SUBI_STATE_IDLE) {
+        change(i, SUBI_STATE_RUNNING);
+        subi__run_begins();
+    }
+    else {
+        r = i->state == SUBI_STATE_RUNNING ? SUBI_BUSY : SUBI_CLOSED;
+    }
+    subi__lock_release(&i->lock);
+    return r;
+}
+
+bool
+subi_interp_leave(subi_interp *i)
+{
+    if (subi_interp_stale(i)) {
+        return false;
+    }
+    subi__lock_acquire(&i->lock);
+    assert(i->state == SUBI_STATE_RUNNING);
+    bool orphaned = i->orphaned;
+    i->orphaned = false;
+    change(i, SUBI_STATE_IDLE);
+    subi__lock_release(&i->lock);
+    subi__run_ends();
+    return orphaned;
+}
+
+subi_result
+subi_interp_begin_close(subi_interp *i, int64_t deadline)
+{
+    if (subi_interp_stale(i)) {
+        return SUBI_FORKED;
+    }
+    subi_result r = SUBI_OK;
+    subi__lock_acquire(&i->lock);
+    i->waiters++;
+    while (i->state == SUBI_STATE_RUNNING && r == SUBI_OK) {
+        if (deadline == SUBI_TRY || i->runner == subi_thread_self()) {
+            r = SUBI_BUSY;  // this thread's own run will not end while it waits for it
+            break;
+        }
+        uint32_t seen = atomic_load(&i->changes);
+        subi__lock_release(&i->lock);
+        r = subi__futex_wait(&i->changes, seen, deadline);
+        subi__lock_acquire(&i->lock);
+    }
+    i->waiters--;
+    if (i->state == SUBI_STATE_IDLE) {
+        r = SUBI_OK;
+        change(i, SUBI_STATE_CLOSING);
+    }
+    else if (i->state != SUBI_STATE_RUNNING) {
+        r = SUBI_CLOSED;
+    }
+    subi__lock_release(&i->lock);
+    return r;
+}
+
+void
+subi_interp_end_close(subi_interp *i, bool closed)
+{
+    if (subi_interp_stale(i)) {
+        return;
+    }
+    if (closed) {
+        subi__table_unlist(&interps, &i->entry);
+    }
+    subi__lock_acquire(&i->lock);
+    assert(i->state == SUBI_STATE_CLOSING);
+    change(i, closed ? SUBI_STATE_CLOSED : SUBI_STATE_IDLE);
+    subi__lock_release(&i->lock);
+}
+
+void
+subi_interp_hold_user(subi_interp *i)
+{
+    if (!subi_interp_stale(i)) {
+        subi__lock_acquire(&i->lock);
+        i->users++;
+        i->orphaned = false;
+        subi__lock_release(&i->lock);
+    }
+}
+
+bool
+subi_interp_drop_user(subi_interp *i)
+{
+    bool close = false;
+    if (!subi_interp_stale(i)) {
+        subi__lock_acquire(&i->lock);
+        if (--i->users == 0) {
+            close = i->state == SUBI_STATE_IDLE;
+            i->orphaned = i->state == SUBI_STATE_RUNNING;
+        }
+        subi__lock_release(&i->lock);
+    }
+    return close;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// Everything the core wants from the operating system. One platform_*.c implements it.
+#ifndef SUBI_PLATFORM_H
+#define SUBI_PLATFORM_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "subinterp.h"
+
+// Blocks while *word == expected, until a wake or the absolute monotonic deadline. May also return
+// SUBI_OK for no reason: callers look at their own condition again.
+// SUBI_OK, SUBI_TIMEOUT, SUBI_INTERRUPTED (a signal handler ran on this thread).
+subi_result subi__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
+
+// Wakes at most `count` threads blocked on word. Only the address is used: the word itself may be
+// gone by now.
+void subi__futex_wake(_Atomic uint32_t *word, int count);
+
+// Tells the processor that this is a spin loop.
+static inline void
+subi__spin_hint(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("isb" ::: "memory");
+#endif
+}
+
+// How many processors this process may run on, at least 1.
+int subi__processor_count(void);
+
+// Calls `handler` in every child of a fork, before fork returns there. Once per handler.
+subi_result subi__at_fork_child(void (*handler)(void));
+
+// Calls `destroy(value)` when the calling thread ends. Replaces an earlier value of the thread.
+subi_result subi__at_thread_exit(void (*destroy)(void *), void *value);
+
+#endif

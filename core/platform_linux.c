@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "platform.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S INT64_C(1000000000)
+
+int64_t
+subi_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+int64_t
+subi_deadline(double seconds)
+{
+    if (seconds == 0) {
+        return SUBI_TRY;
+    }
+    int64_t now = subi_now();
+    double left = (double)(SUBI_FOREVER - now) / NS_PER_S;
+    // one second less: the conversion to double may have rounded up
+    return seconds >= left - 1 ? SUBI_FOREVER : now + (int64_t)(seconds * NS_PER_S);
+}
+
+subi_result
+subi__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
+{
+    if (deadline < 0) {
+        deadline = 0;  // long past too, and the kernel knows no negative times
+    }
+    struct timespec ts = {.tv_sec = deadline / NS_PER_S, .tv_nsec = deadline % NS_PER_S};
+    // FUTEX_WAIT_BITSET takes an absolute time, and of CLOCK_MONOTONIC unless told otherwise.
+    long r = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                     deadline == SUBI_FOREVER ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+    if (r == 0 || errno == EAGAIN) {
+        return SUBI_OK;
+    }
+    return errno == ETIMEDOUT ? SUBI_TIMEOUT : SUBI_INTERRUPTED;
+}
+
+void
+subi__futex_wake(_Atomic uint32_t *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
+}
+
+int
+subi__processor_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0) {
+        return 1;
+    }
+    return CPU_COUNT(&set);
+}
+
+subi_result
+subi__at_fork_child(void (*handler)(void))
+{
+    return pthread_atfork(NULL, NULL, handler) == 0 ? SUBI_OK : SUBI_NOMEM;
+}
+
+static pthread_key_t thread_exit_key;
+static pthread_once_t thread_exit_once = PTHREAD_ONCE_INIT;
+static int thread_exit_error;
+static void (*_Atomic thread_exit_destroy)(void *);  // atomic: every writer writes the same
+
+static void
+make_thread_exit_key(void)
+{
+    thread_exit_error = pthread_key_create(&thread_exit_key, thread_exit_destroy);
+}
+
+subi_result
+subi__at_thread_exit(void (*destroy)(void *), void *value)
+{
+    thread_exit_destroy = destroy;
+    pthread_once(&thread_exit_once, make_thread_exit_key);
+    if (thread_exit_error != 0 || pthread_setspecific(thread_exit_key, value) != 0) {
+        return SUBI_NOMEM;
+    }
+    return SUBI_OK;
+}

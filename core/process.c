@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//
+// What belongs to the process as a whole: its generation (forks) and its end.
+#include <stdatomic.h>
+
+#include "process.h"
+
+#include "channel.h"
+#include "interp.h"
+#include "lock.h"
+#include "platform.h"
+#include "thread.h"
+
+static _Atomic uint32_t generation;  // atomic: written only in the child of a fork
+
+static _Atomic uint32_t running;     // atomic: see subi_running; a futex
+static _Atomic uint32_t waiting;     // atomic: see subi_waiting
+static _Atomic uint32_t quiescing;   // atomic: threads in subi_quiesce
+static subi__lock exclusive = SUBI__LOCK_INIT;
+
+uint32_t
+subi_generation(void)
+{
+    return atomic_load_explicit(&generation, memory_order_relaxed);
+}
+
+// The child has one thread and a copy of all memory, in which any lock may be held by a thread
+// that is gone. So it starts anew: empty tables, and what came from the parent answers SUBI_FORKED
+// without being touched.
+static void
+after_fork_in_child(void)
+{
+    atomic_fetch_add(&generation, 1);
+    atomic_store(&running, 0);
+    atomic_store(&waiting, 0);
+    atomic_store(&quiescing, 0);
+    subi__lock_init(&exclusive);
+    subi__channels_forget();
+    subi__interps_forget();
+    subi__thread_survived();
+}
+
+__attribute__((constructor)) static void
+process_init(void)
+{
+    subi__at_fork_child(after_fork_in_child);
+}
+
+void
+subi__run_begins(void)
+{
+    atomic_fetch_add(&running, 1);
+}
+
+void
+subi__run_ends(void)
+{
+    // sequential, both: either we see the waiter, or it sees our decrement before it sleeps
+    atomic_fetch_sub(&running, 1);
+    if (atomic_load(&quiescing) != 0) {
+        subi__futex_wake(&running, INT32_MAX);
+    }
+}
+
+void
+subi__wait_begins(void)
+{
+    atomic_fetch_add_explicit(&waiting, 1, memory_order_relaxed);  // a count, nothing more
+}
+
+void
+subi__wait_ends(void)
+{
+    atomic_fetch_sub_explicit(&waiting, 1, memory_order_relaxed);
+}
+
+uint32_t
+subi_running(void)
+{
+    return atomic_load(&running);
+}
+
+uint32_t
+subi_waiting(void)
+{
+    return atomic_load(&waiting);
+}
+
+subi_result
+subi_quiesce(int64_t deadline)
+{
+    subi_result r = SUBI_OK;
+    uint32_t n;
+    atomic_fetch_add(&quiescing, 1);
+    while ((n = atomic_load(&running)) != 0 && r == SUBI_OK) {
+        r = subi__futex_wait(&running, n, deadline);
+    }
+    atomic_fetch_sub(&quiescing, 1);
+    return n == 0 ? SUBI_OK : r;
+}
+
+void
+subi_exclusive_begin(void)
+{
+    subi__lock_acquire(&exclusive);
+}
+
+void
+subi_exclusive_end(void)
+{
+    subi__lock_release(&exclusive);
+}
+
+void
+subi_shutdown(void)
+{
+    subi__channels_shutdown();
+}

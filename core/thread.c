@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#include "thread.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "platform.h"
+#include "subinterp.h"
+
+struct subi_thread {
+    _Atomic size_t references;  // the thread itself has one while it lives
+    _Atomic bool alive;         // atomic: cleared once, by the thread's end
+    uint32_t generation;        // of the thread; written again only in the child of a fork
+};
+
+static _Thread_local subi_thread *self;
+
+static void
+thread_ended(void *value)
+{
+    subi_thread *t = value;
+    self = NULL;  // a later destructor of this thread may still call us: it gets a new record
+    atomic_store(&t->alive, false);
+    subi_thread_drop(t);
+}
+
+subi_thread *
+subi_thread_self(void)
+{
+    if (self == NULL) {
+        subi_thread *t = malloc(sizeof(*t));
+        if (t == NULL) {
+            return NULL;
+        }
+        atomic_init(&t->references, 1);
+        atomic_init(&t->alive, true);
+        t->generation = subi_generation();
+        if (subi__at_thread_exit(thread_ended, t) != SUBI_OK) {
+            free(t);
+            return NULL;
+        }
+        self = t;
+    }
+    return self;
+}
+
+void
+subi_thread_hold(subi_thread *t)
+{
+    // relaxed: the caller has a reference
+    atomic_fetch_add_explicit(&t->references, 1, memory_order_relaxed);
+}
+
+void
+subi_thread_drop(subi_thread *t)
+{
+    // release, and acquire on the last: all use by others is over before we free
+    if (atomic_fetch_sub_explicit(&t->references, 1, memory_order_acq_rel) == 1) {
+        free(t);
+    }
+}
+
+bool
+subi_thread_alive(const subi_thread *t)
+{
+    return t->generation == subi_generation() && atomic_load(&((subi_thread *)t)->alive);
+}
+
+void
+subi__thread_survived(void)
+{
+    if (self != NULL) {
+        self->generation = subi_generation();
+    }
+}

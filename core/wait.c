@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "wait.h"
+
+#include "platform.h"
+#include "process.h"
+
+void
+subi__waitlist_link(subi__waitlist *l, subi__node *n)
+{
+    n->next = &l->sentinel;
+    n->prev = l->sentinel.prev;
+    n->prev->next = n;
+    n->next->prev = n;
+}
+
+void
+subi__node_unlink(subi__node *n)
+{
+    if (n->next != NULL) {
+        n->next->prev = n->prev;
+        n->prev->next = n->next;
+        n->next = n->prev = NULL;
+    }
+}
+
+subi__node *
+subi__waitlist_claim(subi__waitlist *l)
+{
+    while (!subi__waitlist_empty(l)) {
+        subi__node *n = l->sentinel.next;
+        subi__node *nobody = NULL;
+        subi__node_unlink(n);
+        // Sequential: the only race is between wakers of different channels of one select, and
+        // what they transfer is ordered by the channels' locks.
+        if (atomic_compare_exchange_strong(&n->wait->winner, &nobody, n)) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
+_Atomic uint32_t *
+subi__node_finish(subi__node *n, subi_result result)
+{
+    _Atomic uint32_t *word = &n->wait->word;
+    n->result = result;
+    // release: the waiter that sees 1 sees the message and the result
+    atomic_store_explicit(word, 1, memory_order_release);
+    return word;
+}
+
+void
+subi__wake(_Atomic uint32_t *word)
+{
+    if (word != NULL) {
+        subi__futex_wake(word, 1);
+    }
+}
+
+// ---- parking ---------------------------------------------------------------------------------
+
+// A sleep and its wake-up cost some 5 to 50 us of both sides' time. Spinning instead pays off when
+// waits are shorter than that, so each thread keeps a moving average of how long its waits were
+// and spins only while the average is short, for twice as long as the average.
+#define SPIN_WORTH INT64_C(40000)  // ns: above this average, no spinning
+#define SPIN_LEAST INT64_C(2000)   // ns
+#define WAIT_COUNTED_MOST INT64_C(200000)  // ns: one long wait must not end spinning for good
+
+static _Thread_local int64_t average_wait = SPIN_WORTH / 2;
+
+static bool
+is_woken(subi__wait *w)
+{
+    // acquire: pairs with subi__node_finish
+    return atomic_load_explicit(&w->word, memory_order_acquire) != 0;
+}
+
+static int64_t
+spin_time(void)
+{
+    static _Atomic int processors;  // atomic: a cache; every writer writes the same
+    int n = atomic_load_explicit(&processors, memory_order_relaxed);
+    if (n == 0) {
+        n = subi__processor_count();
+        atomic_store_explicit(&processors, n, memory_order_relaxed);
+    }
+    if (n < 2 || average_wait > SPIN_WORTH) {
+        return 0;
+    }
+    return 2 * average_wait > SPIN_LEAST ? 2 * average_wait : SPIN_LEAST;
+}
+
+static void
+count_wait(int64_t started)
+{
+    int64_t took = subi_now() - started;
+    took = took < WAIT_COUNTED_MOST ? took : WAIT_COUNTED_MOST;
+    average_wait += (took - average_wait) / 8;
+}
+
+subi_result
+subi__park(subi__wait *w, int64_t deadline)
+{
+    int64_t started = subi_now();
+    int64_t spin_until = started + spin_time();
+    if (spin_until > deadline) {
+        spin_until = deadline;
+    }
+    subi_result r = SUBI_OK;
+    subi__wait_begins();
+    while (!is_woken(w) && subi_now() < spin_until) {
+        for (int i = 0; i < 32 && !is_woken(w); i++) {
+            subi__spin_hint();
+        }
+    }
+    while (!is_woken(w) && r == SUBI_OK) {
+        r = subi__futex_wait(&w->word, 0, deadline);
+    }
+    count_wait(started);
+    subi__wait_ends();
+    return is_woken(w) ? SUBI_OK : r;
+}

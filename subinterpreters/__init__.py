@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Interpreters inside one process: parallel, and joined by channels that cost microseconds.
+
+>>> import subinterpreters
+>>> recv, send = subinterpreters.create_channel()
+>>> with subinterpreters.create() as interp:
+...     interp.prepare_main(send=send)
+...     interp.exec("send.send(6 * 7)")
+>>> recv.recv()
+42
+"""
+
+from subinterpreters._subinterpreters import (
+    ChannelClosedError,
+    ChannelEmptyError,
+    ChannelError,
+    ChannelFullError,
+    ChannelNotFoundError,
+    ExecutionFailed,
+    Interpreter,
+    InterpreterClosedError,
+    InterpreterError,
+    InterpreterNotFoundError,
+    NotShareableError,
+    RecvChannel,
+    SendChannel,
+    create,
+    create_channel,
+    get_current,
+    get_main,
+    legacy_module,
+    list_all,
+    select,
+)
+
+__all__ = [
+    "ChannelClosedError",
+    "ChannelEmptyError",
+    "ChannelError",
+    "ChannelFullError",
+    "ChannelNotFoundError",
+    "ExecutionFailed",
+    "Interpreter",
+    "InterpreterClosedError",
+    "InterpreterError",
+    "InterpreterNotFoundError",
+    "NotShareableError",
+    "RecvChannel",
+    "SendChannel",
+    "create",
+    "create_channel",
+    "get_current",
+    "get_main",
+    "list_all",
+    "select",
+]
+
+__version__ = "0.1.0"
+
+
+def _install_xxsubinterpreters(spec=None):
+    """Make `import _xxsubinterpreters` find the module of this package in this interpreter."""
+    import sys
+
+    name = "_xxsubinterpreters"
+    if spec is None:
+        from importlib.machinery import ModuleSpec
+
+        spec = ModuleSpec(name, None, origin=__file__)
+    module = legacy_module(spec)
+    module.__spec__ = spec
+    module.__loader__ = spec.loader
+    module.__file__ = spec.origin
+    module.__package__ = ""
+    sys.modules[name] = module
