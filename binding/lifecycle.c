@@ -77,8 +77,10 @@ set_up(const subi_message *sys_path)
 }
 
 // CPython before 3.14 has races in making and ending interpreters at the same time (static types,
-// interned strings, _datetime: python/cpython 112140, 105699, 136421); there it is one at a time.
-#define ONE_AT_A_TIME (PY_VERSION_HEX < 0x030E0000)
+// interned strings, _datetime: python/cpython 112140, 105699, 136421): there it is one at a time.
+// From then on it is as many as there are processors: more would take no less time, and all of
+// them would hold memory meanwhile.
+#define ALONE (PY_VERSION_HEX < 0x030E0000)
 
 // Attached with no other thread left; detached afterwards.
 static void
@@ -86,14 +88,14 @@ end(native *n)
 {
     subi_thread_state_drop_others(n);
     subi_thread_state_forget(n);
-    if (ONE_AT_A_TIME) {
+    if (ALONE) {
         Py_BEGIN_ALLOW_THREADS
-        subi_exclusive_begin();
+        subi_workshop_enter(ALONE);
         Py_END_ALLOW_THREADS
     }
     n->backend->end(n, PyThreadState_Get());
-    if (ONE_AT_A_TIME) {
-        subi_exclusive_end();
+    if (ALONE) {
+        subi_workshop_leave(ALONE);
     }
 }
 
@@ -101,13 +103,9 @@ end(native *n)
 static int
 create_and_set_up(native *n, const subi_message *sys_path, const char **error)
 {
-    if (ONE_AT_A_TIME) {
-        subi_exclusive_begin();
-    }
+    subi_workshop_enter(ALONE);
     int r = n->backend->create(n, error);
-    if (ONE_AT_A_TIME) {
-        subi_exclusive_end();
-    }
+    subi_workshop_leave(ALONE);
     if (r < 0) {
         return -1;
     }

@@ -164,28 +164,22 @@ perform(run *r)
 
 // ---- from the caller's side ----------------------------------------------------------------------
 
-// C recursion shares one stack, so the other interpreter gets only what is left of the limit.
-// From 3.14 on CPython looks at the stack itself.
+// C recursion shares one stack, so the other interpreter gets only what is left of the caller's
+// limit. From 3.14 on CPython looks at the stack itself.
 static void
-share_recursion_limit(PyThreadState *outer, PyThreadState *tstate)
+perform_within_limit(run *r, PyThreadState *outer, PyThreadState *tstate)
 {
 #if PY_VERSION_HEX < 0x030E0000
-    if (outer->c_recursion_remaining < tstate->c_recursion_remaining) {
+    int remaining = tstate->c_recursion_remaining;
+    if (outer->c_recursion_remaining < remaining) {
         tstate->c_recursion_remaining = outer->c_recursion_remaining;
     }
+    perform(r);
+    tstate->c_recursion_remaining = remaining;
 #else
     (void)outer;
     (void)tstate;
-#endif
-}
-
-static void
-restore_recursion_limit(PyThreadState *tstate)
-{
-#if PY_VERSION_HEX < 0x030E0000
-    tstate->c_recursion_remaining = Py_C_RECURSION_LIMIT;
-#else
-    (void)tstate;
+    perform(r);
 #endif
 }
 
@@ -221,9 +215,7 @@ subi_run(module_state *state, subi_interp *i, run *r)
     else {
         n->current = tstate;
         n->outer = outer;
-        share_recursion_limit(outer, tstate);
-        perform(r);
-        restore_recursion_limit(tstate);
+        perform_within_limit(r, outer, tstate);
         n->current = n->outer = NULL;
         subi_thread_state_detach();
     }

@@ -7,7 +7,7 @@
 
 #include "channel.h"
 #include "interp.h"
-#include "lock.h"
+#include "gate.h"
 #include "platform.h"
 #include "thread.h"
 
@@ -16,12 +16,19 @@ static _Atomic uint32_t generation;  // atomic: written only in the child of a f
 static _Atomic uint32_t running;     // atomic: see subi_running; a futex
 static _Atomic uint32_t waiting;     // atomic: see subi_waiting
 static _Atomic uint32_t quiescing;   // atomic: threads in subi_quiesce
-static subi__lock exclusive = SUBI__LOCK_INIT;
+static subi__gate one, some;          // of the workshop
 
 uint32_t
 subi_generation(void)
 {
     return atomic_load_explicit(&generation, memory_order_relaxed);
+}
+
+static void
+gates_init(void)
+{
+    subi__gate_init(&one, 1);
+    subi__gate_init(&some, (size_t)subi__processor_count());
 }
 
 // The child has one thread and a copy of all memory, in which any lock may be held by a thread
@@ -34,7 +41,7 @@ after_fork_in_child(void)
     atomic_store(&running, 0);
     atomic_store(&waiting, 0);
     atomic_store(&quiescing, 0);
-    subi__lock_init(&exclusive);
+    gates_init();
     subi__channels_forget();
     subi__interps_forget();
     subi__thread_survived();
@@ -43,6 +50,7 @@ after_fork_in_child(void)
 __attribute__((constructor)) static void
 process_init(void)
 {
+    gates_init();
     subi__at_fork_child(after_fork_in_child);
 }
 
@@ -100,15 +108,15 @@ subi_quiesce(int64_t deadline)
 }
 
 void
-subi_exclusive_begin(void)
+subi_workshop_enter(bool alone)
 {
-    subi__lock_acquire(&exclusive);
+    subi__gate_enter(alone ? &one : &some);
 }
 
 void
-subi_exclusive_end(void)
+subi_workshop_leave(bool alone)
 {
-    subi__lock_release(&exclusive);
+    subi__gate_leave(alone ? &one : &some);
 }
 
 void

@@ -314,10 +314,11 @@ SUBI_EXPORT uint32_t subi_waiting(void);
 // Waits until no run is in progress. SUBI_TIMEOUT, SUBI_INTERRUPTED.
 SUBI_EXPORT subi_result subi_quiesce(int64_t deadline);
 
-// One lock for the whole process, for what a runtime cannot do twice at a time. It is not held
-// across calls that wait for another holder, and not taken with a GIL held.
-SUBI_EXPORT void subi_exclusive_begin(void);
-SUBI_EXPORT void subi_exclusive_end(void);
+// A gate for work that many threads want to do and that is best done by few at a time: it lets as
+// many in as there are processors, or one alone, in the order in which they came. Blocks; not to
+// be entered with a GIL held, nor twice by one thread.
+SUBI_EXPORT void subi_workshop_enter(bool alone);
+SUBI_EXPORT void subi_workshop_leave(bool alone);
 
 // For the process's exit: closes every channel, so that every waiting thread comes back with
 // SUBI_CLOSED. Later sends and receives fail the same way.

@@ -65,7 +65,8 @@ static void
 begin_close(slot *s, subi_interp *i, int64_t deadline, bool close)
 {
     subi_result r = subi_interp_begin_close(i, deadline);
-    must(r == SUBI_OK || r == SUBI_CLOSED || r == (deadline == SUBI_TRY ? SUBI_BUSY : SUBI_TIMEOUT));
+    must(r == SUBI_OK || r == SUBI_CLOSED ||
+         r == (deadline == SUBI_TRY ? SUBI_BUSY : SUBI_TIMEOUT));
     if (r == SUBI_OK) {
         finish_closing(s, i, close);
     }
@@ -164,8 +165,8 @@ main(int argc, char **argv)
     for (int k = 0; k < THREADS; k++) {
         tap_join(t[k]);
     }
-    ok(made == closed + SLOTS, "%lld runs; %lld made, %lld closed, %lld as orphans", (long long)runs,
-       (long long)made, (long long)closed, (long long)orphans);
+    ok(made == closed + SLOTS, "%lld runs; %lld made, %lld closed, %lld as orphans",
+       (long long)runs, (long long)made, (long long)closed, (long long)orphans);
     int64_t *ids;
     size_t count;
     must(subi_interp_list(&ids, &count) == SUBI_OK);

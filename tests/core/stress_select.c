@@ -122,6 +122,7 @@ main(int argc, char **argv)
     long long by_selects = atomic_load(&received);
     drain();
     ok(received == sent && received_sum == sent_sum,
-       "%lld messages sent, %lld received by selects, the rest drained", (long long)sent, by_selects);
+       "%lld messages sent, %lld received by selects, the rest drained", (long long)sent,
+       by_selects);
     return tap_done();
 }

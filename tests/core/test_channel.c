@@ -82,13 +82,15 @@ test_capacity(void)
     int64_t value;
     subi_channel *c = new_channel(3);
     ok(subi_channel_capacity(c) == 3 && try_recv(c, &value) == SUBI_EMPTY, "bounded: empty");
-    bool room = try_send(c, 1) == SUBI_OK && try_send(c, 2) == SUBI_OK && try_send(c, 3) == SUBI_OK;
+    bool room = try_send(c, 1) == SUBI_OK && try_send(c, 2) == SUBI_OK &&
+                try_send(c, 3) == SUBI_OK;
     ok(room && try_send(c, 4) == SUBI_FULL, "bounded: full after its capacity");
     ok(try_recv(c, &value) == SUBI_OK && value == 1 && try_send(c, 4) == SUBI_OK,
        "bounded: room again");
     subi_channel_drop(c);
     c = new_channel(SUBI_RENDEZVOUS);
-    ok(try_send(c, 1) == SUBI_FULL && try_recv(c, &value) == SUBI_EMPTY, "rendezvous: nobody there");
+    ok(try_send(c, 1) == SUBI_FULL && try_recv(c, &value) == SUBI_EMPTY,
+       "rendezvous: nobody there");
     subi_channel_drop(c);
     c = new_channel(SUBI_UNBOUNDED);
     for (int i = 0; i < 5000; i++) {
@@ -199,7 +201,8 @@ test_close_send_drains(void)
     try_send(c, 2);
     ok(subi_channel_close(c, SUBI_SEND, false) == SUBI_OK, "closing the sending end");
     ok(try_send(c, 3) == SUBI_CLOSED, "no more sends");
-    ok(subi_channel_is_closed(c, SUBI_SEND) && !subi_channel_is_closed(c, SUBI_RECV), "half closed");
+    ok(subi_channel_is_closed(c, SUBI_SEND) && !subi_channel_is_closed(c, SUBI_RECV),
+       "half closed");
     ok(subi_channel_close(c, SUBI_SEND, false) == SUBI_CLOSED, "closed twice");
     ok(subi_channel_close(c, SUBI_BOTH, false) == SUBI_NOT_EMPTY, "the rest is protected");
     ok(try_recv(c, &value) == SUBI_OK && value == 1, "the rest drains");
@@ -227,7 +230,8 @@ test_close_recv(void)
     subi_channel_drop(c);
     c = new_channel(2);
     ok(subi_channel_close(c, SUBI_BOTH, false) == SUBI_OK, "an empty channel closes");
-    ok(subi_channel_is_closed(c, SUBI_SEND) && subi_channel_is_closed(c, SUBI_RECV), "at both ends");
+    ok(subi_channel_is_closed(c, SUBI_SEND) && subi_channel_is_closed(c, SUBI_RECV),
+       "at both ends");
     subi_channel_drop(c);
 }
 

@@ -51,7 +51,8 @@ test_past(void)
     ok(recv_until(c, -1) == SUBI_TIMEOUT && recv_until(c, INT64_MIN) == SUBI_TIMEOUT,
        "times before the clock's zero");
     ok(subi_now() - start < 1000 * MS, "none of these waits");
-    ok(peek_waiting(c, SUBI_SEND) == 0 && peek_waiting(c, SUBI_RECV) == 0, "no node is left behind");
+    ok(peek_waiting(c, SUBI_SEND) == 0 && peek_waiting(c, SUBI_RECV) == 0,
+       "no node is left behind");
     subi_channel_drop(c);
     c = new_channel(1);
     ok(send_until(c, 1) == SUBI_OK && recv_until(c, 1) == SUBI_OK,

@@ -41,6 +41,7 @@ hammer(void *unused)
         subi_channel_drop(c);
         must(subi_interp_list(&ids, &count) == SUBI_OK);
         free(ids);
+        subi_interp_drop(subi_interp_main());
     }
     return unused;
 }

@@ -24,7 +24,8 @@ test_main(void)
 {
     subi_interp *m = subi_interp_main(), *again = subi_interp_main();
     ok(m == again && subi_interp_id(m) == 0, "the main interpreter has id 0");
-    ok(subi_interp_kind(m) == SUBI_KIND_MAIN && subi_interp_owner(m) == SUBI_NOBODY, "and no owner");
+    ok(subi_interp_kind(m) == SUBI_KIND_MAIN && subi_interp_owner(m) == SUBI_NOBODY,
+       "and no owner");
     ok(subi_interp_state(m) == SUBI_STATE_RUNNING, "it is always running");
     ok(subi_interp_enter(m) == SUBI_BUSY, "so nobody enters it");
     subi_interp_drop(m);
@@ -45,7 +46,8 @@ test_states(void)
     ok(subi_interp_begin_close(i, SUBI_FOREVER) == SUBI_BUSY, "nor waits for its own thread's run");
     subi_interp_leave(i);
     ok(subi_interp_begin_close(i, SUBI_TRY) == SUBI_OK, "an idle one closes");
-    ok(subi_interp_state(i) == SUBI_STATE_CLOSING && subi_interp_enter(i) == SUBI_CLOSED, "closing");
+    ok(subi_interp_state(i) == SUBI_STATE_CLOSING && subi_interp_enter(i) == SUBI_CLOSED,
+       "closing");
     ok(subi_interp_begin_close(i, SUBI_FOREVER) == SUBI_CLOSED, "one closing at a time");
     subi_interp_end_close(i, false);
     ok(subi_interp_enter(i) == SUBI_OK, "a failed closing gives it back");
@@ -87,7 +89,8 @@ test_finding(void)
     ok(subi_interp_find(&native) == NULL, "nor does an unknown one");
     subi_interp_set_native(i, &native, &data);
     found = subi_interp_find(&native);
-    ok(found == i && subi_interp_native(i) == &native && subi_interp_data(i) == &data, "by pointer");
+    ok(found == i && subi_interp_native(i) == &native && subi_interp_data(i) == &data,
+       "by pointer");
     subi_interp_drop(found);
     found = subi_interp_lookup(id);
     ok(found == i && list_has(id) && list_has(0), "by id, and in the list");
@@ -117,7 +120,8 @@ test_users(void)
     subi_interp_leave(i);
     subi_interp_hold_user(i);
     subi_interp_hold_user(i);
-    ok(!subi_interp_drop_user(i) && subi_interp_drop_user(i), "the last user of an idle one closes");
+    ok(!subi_interp_drop_user(i) && subi_interp_drop_user(i),
+       "the last user of an idle one closes");
     subi_interp_hold_user(i);
     must(subi_interp_enter(i) == SUBI_OK);
     ok(!subi_interp_drop_user(i), "while it runs the last user does not");
