@@ -101,7 +101,7 @@ end(native *n)
 
 // No thread state, no GIL.
 static int
-create_and_set_up(native *n, const subi_message *sys_path, const char **error)
+create_and_set_up(subi_interp *i, native *n, const subi_message *sys_path, const char **error)
 {
     subi_workshop_enter(ALONE);
     int r = n->backend->create(n, error);
@@ -109,42 +109,44 @@ create_and_set_up(native *n, const subi_message *sys_path, const char **error)
     if (r < 0) {
         return -1;
     }
-    subi_thread_state_attach(n);  // the thread state is there: cannot fail
+    subi_interp_set_native(i, n->interp, n);  // code that runs from now on may import us
+    subi_thread_state_attach(n);              // the thread state is there: cannot fail
     if (set_up(sys_path) < 0) {
         *error = "out of memory";
         end(n);
+        subi_interp_set_native(i, NULL, NULL);
         return -1;
     }
     subi_thread_state_detach();
     return 0;
 }
 
-static native *
-make_native(module_state *state, const backend *b)
+// -1 with an exception set.
+static int
+make_native(module_state *state, const backend *b, subi_interp *i)
 {
     subi_message sys_path;
     if (pack_sys_path(state, &sys_path) < 0) {
-        return NULL;
+        return -1;
     }
     const char *error = NULL;
     native *n = calloc(1, sizeof(*n));
     if (n == NULL) {
         subi_message_fini(&sys_path);
         PyErr_NoMemory();
-        return NULL;
+        return -1;
     }
     n->backend = b;
     int r;
     Py_BEGIN_ALLOW_THREADS
-    r = create_and_set_up(n, &sys_path, &error);
+    r = create_and_set_up(i, n, &sys_path, &error);
     Py_END_ALLOW_THREADS
     subi_message_fini(&sys_path);
     if (r < 0) {
         free(n);
         PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s", error);
-        return NULL;
     }
-    return n;
+    return r;
 }
 
 subi_interp *
@@ -158,12 +160,9 @@ subi_lifecycle_create(module_state *state, const backend *b, const char *name)
         PyErr_NoMemory();
         return NULL;
     }
-    native *n = make_native(state, b);
-    if (n != NULL) {
-        subi_interp_set_native(i, n->interp, n);
-    }
+    int r = make_native(state, b, i);
     subi_interp_leave(i);
-    if (n == NULL) {
+    if (r < 0) {
         subi_interp_begin_close(i, SUBI_TRY);
         subi_interp_end_close(i, true);
         subi_interp_drop(i);

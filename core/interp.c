@@ -33,6 +33,13 @@ struct subi_interp {
 static subi__table interps = SUBI__TABLE_INIT;
 static subi__lock main_lock = SUBI__LOCK_INIT;  // serialises the making of the main record
 
+// The main interpreter and foreign ones are always running; what subi_running counts are ours.
+static bool
+counts_as_run(const subi_interp *i)
+{
+    return i->kind == SUBI_KIND_OWN || i->kind == SUBI_KIND_SHARED;
+}
+
 static subi_result
 add(subi_kind kind, const char *name, int64_t owner, subi_interp **out)
 {
@@ -58,7 +65,7 @@ add(subi_kind kind, const char *name, int64_t owner, subi_interp **out)
         free(i);
         return SUBI_NOMEM;
     }
-    if (kind == SUBI_KIND_OWN || kind == SUBI_KIND_SHARED) {
+    if (counts_as_run(i)) {
         subi__run_begins();  // until subi_interp_leave
     }
     *out = i;
@@ -245,7 +252,9 @@ subi_interp_enter(subi_interp *i)
     subi__lock_acquire(&i->lock);
     if (i->state == SUBI_STATE_IDLE) {
         change(i, SUBI_STATE_RUNNING);
-        subi__run_begins();
+        if (counts_as_run(i)) {
+            subi__run_begins();
+        }
     }
     else {
         r = i->state == SUBI_STATE_RUNNING ? SUBI_BUSY : SUBI_CLOSED;
@@ -266,7 +275,9 @@ subi_interp_leave(subi_interp *i)
     i->orphaned = false;
     change(i, SUBI_STATE_IDLE);
     subi__lock_release(&i->lock);
-    subi__run_ends();
+    if (counts_as_run(i)) {
+        subi__run_ends();
+    }
     return orphaned;
 }
 

@@ -107,16 +107,23 @@ subi_quiesce(int64_t deadline)
     return n == 0 ? SUBI_OK : r;
 }
 
+// How often this thread is inside: making or ending an interpreter may run code that ends another.
+static _Thread_local int workshop_depth;
+
 void
 subi_workshop_enter(bool alone)
 {
-    subi__gate_enter(alone ? &one : &some);
+    if (workshop_depth++ == 0) {
+        subi__gate_enter(alone ? &one : &some);
+    }
 }
 
 void
 subi_workshop_leave(bool alone)
 {
-    subi__gate_leave(alone ? &one : &some);
+    if (--workshop_depth == 0) {
+        subi__gate_leave(alone ? &one : &some);
+    }
 }
 
 void

@@ -315,8 +315,8 @@ SUBI_EXPORT uint32_t subi_waiting(void);
 SUBI_EXPORT subi_result subi_quiesce(int64_t deadline);
 
 // A gate for work that many threads want to do and that is best done by few at a time: it lets as
-// many in as there are processors, or one alone, in the order in which they came. Blocks; not to
-// be entered with a GIL held, nor twice by one thread.
+// many in as there are processors, or one alone, in the order in which they came. A thread that is
+// inside may enter again. Blocks; not to be entered with a GIL held.
 SUBI_EXPORT void subi_workshop_enter(bool alone);
 SUBI_EXPORT void subi_workshop_leave(bool alone);
 
