@@ -99,54 +99,99 @@ end(native *n)
     }
 }
 
+// One interpreter in the making.
+typedef struct creation {
+    subi_interp *record;
+    native *n;
+    subi_message sys_path;
+    const char *error;        // a static string, when result is -1
+    int result;               // 0, or -1
+    PyThread_type_lock done;  // released by the other thread; NULL when there is none
+} creation;
+
 // No thread state, no GIL.
-static int
-create_and_set_up(subi_interp *i, native *n, const subi_message *sys_path, const char **error)
+static void
+create_and_set_up(creation *c)
 {
+    native *n = c->n;
     subi_workshop_enter(ALONE);
-    int r = n->backend->create(n, error);
+    c->result = n->backend->create(n, &c->error);
     subi_workshop_leave(ALONE);
-    if (r < 0) {
-        return -1;
+    if (c->result < 0) {
+        return;
     }
-    subi_interp_set_native(i, n->interp, n);  // code that runs from now on may import us
-    subi_thread_state_attach(n);              // the thread state is there: cannot fail
-    if (set_up(sys_path) < 0) {
-        *error = "out of memory";
-        end(n);
-        subi_interp_set_native(i, NULL, NULL);
-        return -1;
+    subi_interp_set_native(c->record, n->interp, n);  // code that runs from now on may import us
+    subi_thread_state_attach(n);                      // the thread state is there: cannot fail
+    if (set_up(&c->sys_path) == 0) {
+        subi_thread_state_detach();
+        return;
     }
-    subi_thread_state_detach();
-    return 0;
+    c->result = -1;
+    c->error = "its sys.path or _xxsubinterpreters could not be set";
+    end(n);
+    subi_interp_set_native(c->record, NULL, NULL);
+}
+
+static void
+create_on_this_thread_and_leave(void *arg)
+{
+    creation *c = arg;
+    create_and_set_up(c);
+    if (c->result == 0) {
+        subi_thread_state_drop_mine(c->n);
+    }
+    PyThread_release_lock(c->done);  // c may be gone now
+}
+
+// From 3.14 on a new thread state asks for the bounds of the thread's stack, which on the initial
+// thread takes glibc 200 us and more, and CPython makes a dozen of them while it makes an
+// interpreter. A thread of its own costs less than one of them.
+static bool
+create_on_another_thread(creation *c)
+{
+    if (PY_VERSION_HEX < 0x030E0000 || !subi_thread_is_initial()) {
+        return false;
+    }
+    c->done = PyThread_allocate_lock();
+    if (c->done == NULL) {
+        return false;
+    }
+    PyThread_acquire_lock(c->done, WAIT_LOCK);
+    bool started = PyThread_start_new_thread(create_on_this_thread_and_leave, c) !=
+                   PYTHREAD_INVALID_THREAD_ID;
+    if (started) {
+        PyThread_acquire_lock(c->done, WAIT_LOCK);
+    }
+    PyThread_release_lock(c->done);
+    PyThread_free_lock(c->done);
+    return started;
 }
 
 // -1 with an exception set.
 static int
-make_native(module_state *state, const backend *b, subi_interp *i)
+make_native(module_state *state, const backend *b, subi_interp *record)
 {
-    subi_message sys_path;
-    if (pack_sys_path(state, &sys_path) < 0) {
-        return -1;
-    }
-    const char *error = NULL;
-    native *n = calloc(1, sizeof(*n));
-    if (n == NULL) {
-        subi_message_fini(&sys_path);
+    creation c = {.record = record, .n = calloc(1, sizeof(*c.n))};
+    if (c.n == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    n->backend = b;
-    int r;
-    Py_BEGIN_ALLOW_THREADS
-    r = create_and_set_up(i, n, &sys_path, &error);
-    Py_END_ALLOW_THREADS
-    subi_message_fini(&sys_path);
-    if (r < 0) {
-        free(n);
-        PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s", error);
+    c.n->backend = b;
+    if (pack_sys_path(state, &c.sys_path) < 0) {
+        free(c.n);
+        return -1;
     }
-    return r;
+    Py_BEGIN_ALLOW_THREADS
+    if (!create_on_another_thread(&c)) {
+        create_and_set_up(&c);
+    }
+    Py_END_ALLOW_THREADS
+    subi_message_fini(&c.sys_path);
+    if (c.result < 0) {
+        free(c.n);
+        PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s", c.error);
+    }
+    return c.result;
 }
 
 subi_interp *

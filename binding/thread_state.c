@@ -137,3 +137,14 @@ subi_thread_state_forget(native *n)
         }
     }
 }
+
+void
+subi_thread_state_drop_mine(native *n)
+{
+    PyThreadState *tstate = subi_thread_state_attach(n);
+    subi_thread_state_forget(n);
+    if (tstate != NULL) {
+        PyThreadState_Clear(tstate);
+        PyThreadState_DeleteCurrent();
+    }
+}

@@ -24,6 +24,9 @@ int subi_thread_state_count(const native *n);
 // Frees all thread states of ours but the calling thread's, which is attached.
 void subi_thread_state_drop_others(native *n);
 
+// Frees the calling thread's, which is detached.
+void subi_thread_state_drop_mine(native *n);
+
 // Forgets the calling thread's own, which the caller is about to end.
 void subi_thread_state_forget(native *n);
 

@@ -56,6 +56,12 @@ subi__futex_wake(_Atomic uint32_t *word, int count)
     syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
 }
 
+bool
+subi_thread_is_initial(void)
+{
+    return syscall(SYS_gettid) == getpid();
+}
+
 int
 subi__processor_count(void)
 {

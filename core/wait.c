@@ -4,6 +4,9 @@
 #include "platform.h"
 #include "process.h"
 
+// Values of the word of a wait. A waiter that still spins needs no system call to be woken.
+enum { AWAKE = 0, WOKEN = 1, ASLEEP = 2 };
+
 void
 subi__waitlist_link(subi__waitlist *l, subi__node *n)
 {
@@ -44,9 +47,9 @@ subi__node_finish(subi__node *n, subi_result result)
 {
     _Atomic uint32_t *word = &n->wait->word;
     n->result = result;
-    // release: the waiter that sees 1 sees the message and the result
-    atomic_store_explicit(word, 1, memory_order_release);
-    return word;
+    // release: the waiter that sees WOKEN sees the message and the result
+    uint32_t was = atomic_exchange_explicit(word, WOKEN, memory_order_release);
+    return was == ASLEEP ? word : NULL;
 }
 
 void
@@ -62,7 +65,7 @@ subi__wake(_Atomic uint32_t *word)
 // A sleep and its wake-up cost some 5 to 50 us of both sides' time. Spinning instead pays off when
 // waits are shorter than that, so each thread keeps a moving average of how long its waits were
 // and spins only while the average is short, for twice as long as the average.
-#define SPIN_WORTH INT64_C(40000)  // ns: above this average, no spinning
+#define SPIN_WORTH INT64_C(20000)  // ns: above this average, no spinning
 #define SPIN_LEAST INT64_C(2000)   // ns
 #define WAIT_COUNTED_MOST INT64_C(200000)  // ns: one long wait must not end spinning for good
 
@@ -72,7 +75,7 @@ static bool
 is_woken(subi__wait *w)
 {
     // acquire: pairs with subi__node_finish
-    return atomic_load_explicit(&w->word, memory_order_acquire) != 0;
+    return atomic_load_explicit(&w->word, memory_order_acquire) == WOKEN;
 }
 
 static int64_t
@@ -113,8 +116,10 @@ subi__park(subi__wait *w, int64_t deadline)
             subi__spin_hint();
         }
     }
+    uint32_t awake = AWAKE;
+    atomic_compare_exchange_strong(&w->word, &awake, ASLEEP);
     while (!is_woken(w) && r == SUBI_OK) {
-        r = subi__futex_wait(&w->word, 0, deadline);
+        r = subi__futex_wait(&w->word, ASLEEP, deadline);
     }
     count_wait(started);
     subi__wait_ends();

@@ -19,7 +19,7 @@ typedef struct subi__node subi__node;
 // One blocked thread.
 typedef struct subi__wait {
     _Atomic(subi__node *) winner;  // atomic: set once, by the waker that claims the wait
-    _Atomic uint32_t word;         // atomic: 0, then 1: release by the waker, acquire by the waiter
+    _Atomic uint32_t word;         // atomic: see wait.c; release by the waker, acquire by the waiter
 } subi__wait;
 
 // One operation that the thread is blocked on. Guarded by the lock of its channel.
@@ -54,8 +54,9 @@ void subi__node_unlink(subi__node *n);                        // no effect when 
 // another channel has claimed are unlinked on the way.
 subi__node *subi__waitlist_claim(subi__waitlist *l);
 
-// Finishes a claimed operation. Its wait may be gone when this returns: pass the returned address
-// to subi__wake, after the lock was released, and do not look at it.
+// Finishes a claimed operation. Its wait may be gone when this returns: pass the returned address,
+// NULL when the waiter needs no waking, to subi__wake after the lock was released, and do not look
+// at it.
 _Atomic uint32_t *subi__node_finish(subi__node *n, subi_result result);
 void subi__wake(_Atomic uint32_t *word);  // NULL is allowed
 

@@ -300,6 +300,10 @@ SUBI_EXPORT void subi_thread_hold(subi_thread *t);
 SUBI_EXPORT void subi_thread_drop(subi_thread *t);
 SUBI_EXPORT bool subi_thread_alive(const subi_thread *t);
 
+// Whether the caller is the thread that the process began with. Some things cost more there: its
+// stack is described by no one but the kernel.
+SUBI_EXPORT bool subi_thread_is_initial(void);
+
 // ---- the process ---------------------------------------------------------------------------
 
 // Counts the forks between the first process and this one; objects of another generation answer
