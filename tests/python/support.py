@@ -4,7 +4,12 @@
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
 
+WAIT = 30  # seconds: after that, something hangs
 TRACEBACK = "Traceback (most recent call last)"
 CRASHES = ("Fatal Python error", "AddressSanitizer", "_PyMem_DebugRawFree", "Segmentation fault")
 
@@ -12,7 +17,7 @@ CRASHES = ("Fatal Python error", "AddressSanitizer", "_PyMem_DebugRawFree", "Seg
 def run_script(
     code: str,
     *args: str,
-    timeout: float = 30,
+    timeout: float = WAIT,
     returncode: int = 0,
     env: dict[str, str] | None = None,
     traceback: bool = False,
@@ -34,3 +39,17 @@ def run_script(
         assert crash not in done.stderr, told
     assert traceback or returncode == 1 or TRACEBACK not in done.stderr, told
     return done
+
+
+def start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+    """Call function on a thread of its own, which never keeps the process from ending."""
+    future: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return future

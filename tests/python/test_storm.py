@@ -242,7 +242,7 @@ IMPORTS = """
 
     def work(interp, order):
         try:
-            interp.prepare_main(order=order)
+            interp.prepare_main(order=tuple(order))
             barrier.wait()
             interp.exec(code)
         except BaseException as e:

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The questions: ours against the standard library's concurrent.interpreters, in one process."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent import interpreters as stdlib
+
+import subinterpreters
+from harness import Result, compare
+from subinterpreters import _install_xxsubinterpreters
+
+_install_xxsubinterpreters()
+
+import _xxsubinterpreters as legacy  # noqa: E402
+
+
+def per_call(function: Callable[[], object], number: int) -> float:
+    """Seconds a call, over `number` calls."""
+    start = time.perf_counter()
+    for _ in range(number):
+        function()
+    return (time.perf_counter() - start) / number
+
+
+def run_string() -> Result:
+    """run_string(id, "pass") again and again in one interpreter, against exec("pass")."""
+    theirs = stdlib.create()
+    ours = legacy.create()
+    try:
+        return compare(
+            'run "pass"',
+            1 / 10,
+            subinterpreters=lambda: per_call(lambda: legacy.run_string(ours, "pass"), 2000),
+            stdlib=lambda: per_call(lambda: theirs.exec("pass"), 200),
+        )
+    finally:
+        legacy.destroy(ours)
+        theirs.close()
+
+
+ECHO = """
+for obj in iter(recv.recv, None):
+    send.send(obj)
+"""
+
+ECHO_QUEUE = """
+while (obj := there.get()) is not None:
+    back.put(obj)
+"""
+
+
+def round_trip() -> Result:
+    """A small int to an interpreter on another thread and back."""
+    recv_there, send_there = subinterpreters.create_channel()
+    recv_back, send_back = subinterpreters.create_channel()
+    there, back = stdlib.create_queue(), stdlib.create_queue()
+    ours, theirs = subinterpreters.create(), stdlib.create()
+    ours.prepare_main(recv=recv_there, send=send_back)
+    theirs.prepare_main(there=there, back=back)
+    threads = [
+        threading.Thread(target=ours.exec, args=(ECHO,)),
+        threading.Thread(target=theirs.exec, args=(ECHO_QUEUE,)),
+    ]
+    for thread in threads:
+        thread.start()
+
+    def channel() -> None:
+        send_there.send(1)
+        recv_back.recv()
+
+    def queue() -> None:
+        there.put(1)
+        back.get()
+
+    try:
+        return compare(
+            "round trip between two interpreters",
+            1 / 500,
+            rounds=5,
+            subinterpreters=lambda: per_call(channel, 5000),
+            stdlib=lambda: per_call(queue, 20),
+        )
+    finally:
+        send_there.send(None)
+        there.put(None)
+        for thread in threads:
+            thread.join()
+        ours.close()
+        theirs.close()
+
+
+def send_recv() -> Result:
+    """send + recv of a small int on one thread, against put + get."""
+    recv, send = subinterpreters.create_channel()
+    queue = stdlib.create_queue()
+
+    def channel() -> None:
+        send.send(1)
+        recv.recv()
+
+    def put_get() -> None:
+        queue.put(1)
+        queue.get()
+
+    return compare(
+        "send + recv of an int, one thread",
+        1,
+        subinterpreters=lambda: per_call(channel, 20000),
+        stdlib=lambda: per_call(put_get, 5000),
+    )
+
+
+def create_eight() -> Result:
+    """Eight creations from eight threads, against eight creations of the standard library."""
+
+    def ours() -> float:
+        made: list[subinterpreters.Interpreter] = []
+        threads = [
+            threading.Thread(target=lambda: made.append(subinterpreters.create())) for _ in range(8)
+        ]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.perf_counter() - start
+        for interpreter in made:
+            interpreter.close()
+        return took
+
+    def theirs() -> float:
+        start = time.perf_counter()
+        made = [stdlib.create() for _ in range(8)]
+        took = time.perf_counter() - start
+        for interpreter in made:
+            interpreter.close()
+        return took
+
+    return compare("create 8 interpreters", 0.7, subinterpreters=ours, stdlib=theirs)
+
+
+def create_one() -> Result:
+    """One creation on the main thread."""
+
+    def timed(create: Callable[[], object], close: Callable[[object], None]) -> float:
+        start = time.perf_counter()
+        interpreter = create()
+        took = time.perf_counter() - start
+        close(interpreter)
+        return took
+
+    return compare(
+        "create one, main thread",
+        1,
+        rounds=15,
+        subinterpreters=lambda: timed(subinterpreters.create, lambda i: i.close()),  # type: ignore[attr-defined]
+        stdlib=lambda: timed(stdlib.create, lambda i: i.close()),  # type: ignore[attr-defined]
+    )
+
+
+WORK = """
+total = 0
+for i in range(3_000_000):
+    total += i * i
+"""
+
+
+def parallel() -> Result:
+    """Pure Python work in two interpreters at a time, against the same in one: needs 2 cores."""
+    made = [subinterpreters.create() for _ in range(2)]
+
+    def run(count: int) -> float:
+        threads = [threading.Thread(target=i.exec, args=(WORK,)) for i in made[:count]]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.perf_counter() - start
+
+    try:
+        return compare(
+            "two own-GIL interpreters, against one",
+            1.15,
+            two=lambda: run(2),
+            one=lambda: run(1),
+        )
+    finally:
+        for interpreter in made:
+            interpreter.close()
+
+
+QUESTIONS = [run_string, round_trip, send_recv, create_eight, create_one, parallel]

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""Every test closes the interpreters and channels that it opened."""
+
+import gc
+import importlib
+from collections.abc import Iterator
+
+import pytest
+import subinterpreters
+
+subinterpreters._install_xxsubinterpreters()  # 3.12 has a built-in module of that name
+
+
+def whatever_is_open() -> set[str]:
+    legacy = importlib.import_module("_xxsubinterpreters")
+    return {repr(each) for each in subinterpreters.list_all() + legacy.channel_list_all()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = whatever_is_open()
+    failures = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failures:
+        return  # the traceback keeps the test's objects alive
+    gc.collect()
+    left = whatever_is_open() - before
+    assert not left or request.node.get_closest_marker("leaves_open"), f"left open: {left}"
