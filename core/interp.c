@@ -27,6 +27,8 @@ struct subi_interp {
     size_t users;               // guarded by lock
     bool orphaned;              // guarded by lock; the last user went while RUNNING
     uint32_t waiters;           // guarded by lock; threads in begin_close
+    bool has_run;               // guarded by lock
+    subi__guest first_run;      // a place in the workshop; touched by the running thread only
     _Atomic uint32_t changes;   // atomic: counts changes of state, under the lock; a futex
 };
 
@@ -259,7 +261,12 @@ subi_interp_enter(subi_interp *i)
     else {
         r = i->state == SUBI_STATE_RUNNING ? SUBI_BUSY : SUBI_CLOSED;
     }
+    bool first = r == SUBI_OK && !i->has_run;
+    i->has_run = i->has_run || first;
     subi__lock_release(&i->lock);
+    if (first) {
+        subi__first_run_begins(&i->first_run);
+    }
     return r;
 }
 
@@ -268,6 +275,10 @@ subi_interp_leave(subi_interp *i)
 {
     if (subi_interp_stale(i)) {
         return false;
+    }
+    if (i->first_run.until != 0) {  // set by this very thread, when it entered
+        subi__first_run_ends(&i->first_run);
+        i->first_run.until = 0;
     }
     subi__lock_acquire(&i->lock);
     assert(i->state == SUBI_STATE_RUNNING);

@@ -28,7 +28,7 @@ static void
 gates_init(void)
 {
     subi__gate_init(&one, 1);
-    subi__gate_init(&some, (size_t)subi__processor_count());
+    subi__gate_init(&some, (size_t)subi__processor_count() + 1);  // one more: some of them wait
 }
 
 // The child has one thread and a copy of all memory, in which any lock may be held by a thread
@@ -124,6 +124,19 @@ subi_workshop_leave(bool alone)
     if (--workshop_depth == 0) {
         subi__gate_leave(alone ? &one : &some);
     }
+}
+
+// A first run is mostly imports, so it is as busy as the making of its interpreter was.
+void
+subi__first_run_begins(subi__guest *guest)
+{
+    subi__gate_host(&some, guest);
+}
+
+void
+subi__first_run_ends(subi__guest *guest)
+{
+    subi__gate_unhost(&some, guest);
 }
 
 void

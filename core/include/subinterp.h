@@ -318,9 +318,11 @@ SUBI_EXPORT uint32_t subi_waiting(void);
 // Waits until no run is in progress. SUBI_TIMEOUT, SUBI_INTERRUPTED.
 SUBI_EXPORT subi_result subi_quiesce(int64_t deadline);
 
-// A gate for work that many threads want to do and that is best done by few at a time: it lets as
-// many in as there are processors, or one alone, in the order in which they came. A thread that is
-// inside may enter again. Blocks; not to be entered with a GIL held.
+// A gate for work that keeps a processor busy, the making of interpreters: it lets as many threads
+// in as there are processors, or one alone, in the order in which they came. The first run of an
+// interpreter counts too, for 10 ms at most: many interpreters made at once are then made and run
+// a few at a time, which is faster and takes less memory. A thread that is inside may enter again.
+// Blocks; not to be entered with a GIL held.
 SUBI_EXPORT void subi_workshop_enter(bool alone);
 SUBI_EXPORT void subi_workshop_leave(bool alone);
 

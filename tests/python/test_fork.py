@@ -10,7 +10,7 @@ import multiprocessing, os, subprocess, sys, threading, warnings
 import subinterpreters as si
 
 warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads
-state, kind, way = sys.argv[1:]
+state, kind = sys.argv[1:]
 interp = si.create(isolation=kind)
 started_recv, started = si.create_channel()
 stop, stop_send = si.create_channel()
@@ -54,7 +54,7 @@ def check_child():
     refused(si.ChannelError, recv.recv_nowait)
     refused(si.ChannelError, si.select, recv)
     repr((interp, recv, send)), interp.id, recv.id, send.capacity, recv.closed, len(recv)
-    assert si.list_all() == [si.get_main()] == [si.get_current()], si.list_all()
+    assert si.list_all() == [si.get_main()], si.list_all()
     interp = recv = send = None
     for kind in ("own", "shared"):
         new_recv, new_send = si.create_channel()
@@ -153,7 +153,7 @@ with multiprocessing.get_context("forkserver").Pool(2) as pool:
 @pytest.mark.parametrize("way", CHILDREN)
 @pytest.mark.parametrize("state", ["idle", "running", "blocked", "closed"])
 def test_child_starts_anew(state, way, kind):
-    run_script(PARENT + CHILDREN[way] + "check_parent()", state, kind, way)
+    run_script(PARENT + CHILDREN[way] + "check_parent()", state, kind)
 
 
 LEGACY = """
@@ -176,7 +176,8 @@ if pid == 0:
         else:
             raise AssertionError(call)
     repr((id, cid))
-    assert xx.list_all() == [xx.get_main()] and xx.channel_list_all() == []
+    assert xx.list_all() == [xx.get_main()] == [xx.get_current()], xx.list_all()
+    assert xx.channel_list_all() == [], xx.channel_list_all()
     del id, cid
     new, cid = xx.create(), xx.channel_create()
     xx.run_string(new, "import _xxsubinterpreters as xx; xx.channel_send(int(cid), 'child')",
@@ -194,6 +195,25 @@ xx.destroy(id)
 
 def test_legacy_objects_in_the_child():
     run_script(LEGACY)
+
+
+CURRENT = """
+import os, sys
+import subinterpreters as si
+
+assert si.get_current() == si.get_main()
+pid = os.fork()
+assert si.get_current() == si.get_main(), (si.get_current(), si.get_main())
+assert si.get_current().isolation == "main"
+assert si.get_current().is_running()
+if pid != 0:
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+"""
+
+
+def test_the_childs_only_interpreter_is_its_main_one():
+    run_script(CURRENT)
 
 
 OTHER_THREAD = """
@@ -239,4 +259,4 @@ assert si.list_all() == [si.get_main()]
 
 
 def test_fork_while_other_threads_are_inside_the_library():
-    run_script(OTHER_THREAD, "20", env=None)
+    run_script(OTHER_THREAD, "20")

@@ -564,7 +564,7 @@ def test_idle_workers_do_not_keep_it_open(interp: Interpreter) -> None:
 def test_in_main() -> None:
     assert get_current() == get_main() == list_all()[0]
     assert get_main().isolation == "main"
-    assert get_main().name == "interpreter-0"
+    assert get_main().name == "main"
 
 
 @both_kinds
