@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "exit.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "interrupt.h"
 #include "lifecycle.h"
 
-#define GRACE 2.0       // seconds for threads that run or wait when the main thread is done
-#define REACTION 0.7    // seconds for interrupted code to come back
-#define THREADS_END 0.7  // seconds for threads inside interpreters to end
+#define GRACE INT64_C(2000000000)  // ns for threads that run or wait when the main thread is done
+#define REACTION 0.7               // seconds for interrupted code to come back
+#define THREADS_END 0.7            // seconds for threads inside interpreters to end
 
 // ---- ending without finalization -----------------------------------------------------------------
 
@@ -33,13 +34,15 @@ flush(const char *name)
     }
 }
 
-// The exit status is lost by now, but for whether an uncaught exception was reported.
+// The exit status is lost by now, but for whether an uncaught exception was reported. Attached to
+// the main interpreter.
 static void
-abandon(void)
+abandon(module_state *state)
 {
     PySys_WriteStderr("subinterpreters: code in an interpreter did not react to being interrupted; "
                       "the process ends without finalizing Python\n");
     int status = PySys_GetObject("last_type") != NULL ? 1 : 0;
+    state->ending = true;  // at_exit is one of the functions that atexit calls now
     call_quietly("atexit", "_run_exitfuncs");
     flush("stdout");
     flush("stderr");
@@ -73,20 +76,14 @@ interrupt_running(int64_t deadline)
     return delivered;
 }
 
-// Interrupts all code in interpreters and wakes all threads that wait on channels.
-static void
+// Interrupts all code in interpreters and wakes all threads that wait on channels. No thread state.
+// False: something does not react.
+static bool
 stop_runs(void)
 {
-    subi_result r;
-    bool delivered;
-    Py_BEGIN_ALLOW_THREADS
-    delivered = interrupt_running(subi_deadline(REACTION));
+    bool delivered = interrupt_running(subi_deadline(REACTION));
     subi_shutdown();
-    r = subi_quiesce(subi_deadline(REACTION));
-    Py_END_ALLOW_THREADS
-    if (!delivered || r == SUBI_TIMEOUT) {
-        abandon();
-    }
+    return subi_quiesce(subi_deadline(REACTION)) != SUBI_TIMEOUT && delivered;
 }
 
 // ---- the two moments -----------------------------------------------------------------------------
@@ -114,41 +111,121 @@ other_threads_left(void)
     return left;
 }
 
-// Waits until nothing runs or waits, for at most GRACE. False: something still does.
+// Watches, on a thread of its own, the process's end while threading joins the threads that are
+// left: none of them may be kept by us for longer than GRACE.
+typedef struct watch {
+    module_state *state;
+    PyThread_type_lock done;  // held by the watching thread until it ends
+    _Atomic bool over;        // atomic: set by the main thread when all threads were joined
+} watch;
+
+#define WATCH_PAUSE INT64_C(5000000)  // ns
+
+// Whether the time ran out. A wait may begin and end at any time, so there is nothing to sleep on
+// until it is the last one.
 static bool
-grace_period(void)
+grace_ran_out(watch *w)
 {
-    int64_t end = subi_deadline(GRACE);
-    subi_result r = SUBI_OK;
-    // A wait may begin and end at any time, so there is nothing to sleep on until it is the last
-    // one. This is the end of the process, and only when something of ours keeps it from ending.
-    while (other_threads_left() && (subi_running() > 0 || subi_waiting() > 0) && r == SUBI_OK) {
+    int64_t busy_since = 0;
+    while (!atomic_load(&w->over)) {
         size_t chosen;
         int64_t now = subi_now();
-        if (now >= end) {
-            return false;
+        if (subi_running() == 0 && subi_waiting() == 0) {
+            busy_since = 0;
         }
-        Py_BEGIN_ALLOW_THREADS
-        r = subi_select(NULL, 0, SUBI_NOBODY, now + 5000000, &chosen);
-        Py_END_ALLOW_THREADS
-        if (r != SUBI_INTERRUPTED || PyErr_CheckSignals() == 0) {
-            r = SUBI_OK;
+        else if (busy_since == 0) {
+            busy_since = now;
         }
+        else if (now - busy_since > GRACE) {
+            return true;
+        }
+        subi_select(NULL, 0, SUBI_NOBODY, now + WATCH_PAUSE, &chosen);
     }
-    PyErr_Clear();  // Ctrl-C: no more patience
-    return r == SUBI_OK;
+    return false;
 }
 
-// From threading: the main thread is done, other threads may be alive.
+static void
+with_main_interpreter(module_state *state, void (*function)(module_state *))
+{
+    PyThreadState *tstate = PyThreadState_New(PyInterpreterState_Main());
+    if (tstate != NULL) {
+        PyEval_RestoreThread(tstate);
+        function(state);
+        PyThreadState_Clear(tstate);
+        PyThreadState_DeleteCurrent();
+    }
+}
+
+static void
+announce(module_state *state)
+{
+    PySys_WriteStderr("subinterpreters: the process is ending; threads that still ran code in "
+                      "interpreters or waited on channels were interrupted\n");
+}
+
+static void
+watch_threads(void *arg)
+{
+    watch *w = arg;
+    if (grace_ran_out(w)) {
+        with_main_interpreter(w->state, announce);
+        if (!stop_runs()) {
+            with_main_interpreter(w->state, abandon);
+        }
+    }
+    PyThread_release_lock(w->done);
+}
+
+// From threading: the main thread is done, other threads are about to be joined.
 static PyObject *
 before_threads_are_joined(PyObject *module, PyObject *unused)
 {
-    if (other_threads_left() && !grace_period()) {
-        PySys_WriteStderr("subinterpreters: the process is ending; threads that still ran code in "
-                          "interpreters or waited on channels were interrupted\n");
-        stop_runs();
+    module_state *state = get_state(module);
+    if (!other_threads_left()) {
+        Py_RETURN_NONE;
     }
+    watch *w = calloc(1, sizeof(*w));
+    if (w == NULL || (w->done = PyThread_allocate_lock()) == NULL) {
+        free(w);
+        return PyErr_NoMemory();
+    }
+    w->state = state;
+    PyThread_acquire_lock(w->done, WAIT_LOCK);
+    if (PyThread_start_new_thread(watch_threads, w) == PYTHREAD_INVALID_THREAD_ID) {
+        PyThread_release_lock(w->done);
+        PyThread_free_lock(w->done);
+        free(w);
+        PyErr_SetString(PyExc_RuntimeError, "no thread could be started to watch the exit");
+        return NULL;
+    }
+    state->watch = w;
     Py_RETURN_NONE;
+}
+
+static void
+end_watch(module_state *state)
+{
+    watch *w = state->watch;
+    if (w != NULL) {
+        state->watch = NULL;
+        atomic_store(&w->over, true);
+        Py_BEGIN_ALLOW_THREADS
+        PyThread_acquire_lock(w->done, WAIT_LOCK);
+        Py_END_ALLOW_THREADS
+        PyThread_release_lock(w->done);
+        PyThread_free_lock(w->done);
+        free(w);
+    }
+}
+
+static bool
+stop_runs_without_gil(void)
+{
+    bool stopped;
+    Py_BEGIN_ALLOW_THREADS
+    stopped = stop_runs();
+    Py_END_ALLOW_THREADS
+    return stopped;
 }
 
 // From atexit: only daemon threads of this interpreter may be alive.
@@ -158,17 +235,17 @@ at_exit(PyObject *module, PyObject *unused)
     module_state *state = get_state(module);
     bool is_main = subi_interp_kind(state->self) == SUBI_KIND_MAIN;
     int64_t owner = is_main ? SUBI_NOBODY : state->self_id;
-    if (is_main && subi_running() > 0) {
-        stop_runs();
-    }
-    if (subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END))) {
+    if (state->ending) {
         Py_RETURN_NONE;
     }
-    if (is_main) {
-        stop_runs();
-        if (!subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END))) {
-            abandon();
-        }
+    end_watch(state);
+    bool stopped = !is_main || subi_running() == 0 || stop_runs_without_gil();
+    if (stopped && subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END))) {
+        Py_RETURN_NONE;
+    }
+    if (is_main && (!stopped || !stop_runs_without_gil() ||
+                    !subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END)))) {
+        abandon(state);
     }
     Py_RETURN_NONE;
 }

@@ -4,24 +4,33 @@
 #include <stdlib.h>
 
 #include "backend.h"
+#include "thread_state.h"
 
 // Taking a GIL cannot be given up, so a thread of its own does it, and says so when it is done.
 typedef struct delivery {
-    PyInterpreterState *interp;
+    native *n;
     subi_channel *done;  // one reference
 } delivery;
 
-static void
-raise_in_all_threads(PyInterpreterState *interp)
+// The run in progress, and threads that the interpreter started. The other thread states of ours
+// are idle: for them the exception would come at the beginning of their next run.
+static bool
+is_running(const native *n, const PyThreadState *t)
 {
-    PyThreadState *mine = PyThreadState_New(interp);
+    return t == n->current || !subi_thread_state_is_kept(n, t);
+}
+
+static void
+raise_in_running_threads(native *n)
+{
+    PyThreadState *mine = PyThreadState_New(n->interp);
     if (mine == NULL) {
         return;
     }
     PyEval_RestoreThread(mine);
-    for (PyThreadState *t = PyInterpreterState_ThreadHead(interp); t != NULL;
+    for (PyThreadState *t = PyInterpreterState_ThreadHead(n->interp); t != NULL;
          t = PyThreadState_Next(t)) {
-        if (t != mine) {
+        if (t != mine && is_running(n, t)) {
             PyThreadState_SetAsyncExc(t->thread_id, PyExc_SystemExit);
         }
     }
@@ -34,7 +43,7 @@ deliver(void *arg)
 {
     delivery *d = arg;
     subi_message m = subi_message_none();
-    raise_in_all_threads(d->interp);
+    raise_in_running_threads(d->n);
     subi_channel_send(d->done, SUBI_NOBODY, &m, SUBI_TRY);
     subi_channel_drop(d->done);
     free(d);
@@ -51,7 +60,7 @@ subi_interrupt(subi_interp *i, int64_t deadline)
         return SUBI_NOMEM;
     }
     subi_channel_hold(done);
-    *d = (delivery){.interp = n->interp, .done = done};
+    *d = (delivery){.n = n, .done = done};
     subi_result r = SUBI_NOMEM;
     if (PyThread_start_new_thread(deliver, d) != PYTHREAD_INVALID_THREAD_ID) {
         subi_message m;

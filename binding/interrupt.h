@@ -6,7 +6,7 @@
 
 #include "state.h"
 
-// Makes all threads in interpreter i raise SystemExit at their next bytecode. The caller has no
+// Makes the code that runs in interpreter i, and its threads, raise SystemExit at the next bytecode. The caller has no
 // thread state. SUBI_OK: done. SUBI_TIMEOUT: C code kept the interpreter's GIL until the deadline;
 // the attempt goes on, so the interpreter must not be ended any more. SUBI_NOMEM: no thread could
 // be started for it.

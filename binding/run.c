@@ -183,12 +183,17 @@ perform_within_limit(run *r, PyThreadState *outer, PyThreadState *tstate)
 #endif
 }
 
-// An exception that a signal handler raised meanwhile wins over how the run ended.
+// An exception that a signal handler raised meanwhile wins over how the run ended, and so does the
+// end of the process, which interrupted it.
 static void
 raise_kept_signal(native *n, run *r)
 {
     PyObject *signal = n->signal;
     n->signal = NULL;
+    if (signal == NULL && r->outcome == RUN_RAISED && subi_is_shut_down()) {
+        signal = PyObject_CallNoArgs(PyExc_SystemExit);
+        PyErr_Clear();
+    }
     if (signal != NULL) {
         if (r->outcome == RUN_RAISED) {
             subi_message_fini(&r->failure);

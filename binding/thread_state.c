@@ -88,18 +88,30 @@ subi_thread_state_attach(native *n)
         if (tstate == NULL) {
             return NULL;
         }
+        PyEval_RestoreThread(tstate);
         if (subi_thread_state_keep(n, tstate) < 0) {
-            PyEval_RestoreThread(tstate);
             PyThreadState_Clear(tstate);
             PyThreadState_DeleteCurrent();
             return NULL;
         }
     }
-    PyEval_RestoreThread(tstate);
+    else {
+        PyEval_RestoreThread(tstate);
+    }
     if (any_dead) {
         drop_unless(n, is_alive);
     }
     return tstate;
+}
+
+bool
+subi_thread_state_is_kept(const native *n, const PyThreadState *tstate)
+{
+    const kept_thread_state *k = n->kept;
+    while (k != NULL && k->tstate != tstate) {
+        k = k->next;
+    }
+    return k != NULL;
 }
 
 void

@@ -8,14 +8,18 @@
 
 #include "backend.h"
 
-// Makes tstate the one that the calling thread has for n's interpreter. -1: out of memory.
+// Makes tstate, to which the calling thread is attached, its one for n's interpreter. -1: out of
+// memory.
 int subi_thread_state_keep(native *n, PyThreadState *tstate);
 
 // Attaches the calling thread, which has no thread state, to n's interpreter: takes its GIL.
 // Frees the thread states of threads that have ended. NULL: out of memory, nothing changed.
 PyThreadState *subi_thread_state_attach(native *n);
 
-// The opposite. Gives the GIL up.
+// Whether tstate is one of ours, and not of a thread that the interpreter itself started. Attached.
+bool subi_thread_state_is_kept(const native *n, const PyThreadState *tstate);
+
+// The opposite of attach. Gives the GIL up.
 void subi_thread_state_detach(void);
 
 // How many thread states of ours the interpreter has.

@@ -659,7 +659,11 @@ def test_many_senders_and_receivers() -> None:
 
 
 def test_select_does_one_that_is_ready() -> None:
-    (empty, keep), (ready, send), (sink, full) = create_channel(), create_channel(), create_channel(1)
+    (empty, keep), (ready, send), (sink, full) = (
+        create_channel(),
+        create_channel(),
+        create_channel(1),
+    )
     full.send(0)
     send.send("x")
     assert select(empty, ready, (full, 1)) == (1, "x")

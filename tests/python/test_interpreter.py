@@ -408,9 +408,7 @@ def test_with() -> None:
 @pytest.mark.parametrize(
     ("timeout", "error"), [(0, InterpreterError), (0.01, TimeoutError), (0.0, InterpreterError)]
 )
-def test_closing_while_it_runs(
-    interp: Interpreter, timeout: float, error: type[Exception]
-) -> None:
+def test_closing_while_it_runs(interp: Interpreter, timeout: float, error: type[Exception]) -> None:
     with running(interp):
         with pytest.raises(error):
             interp.close(timeout=timeout)
@@ -616,9 +614,7 @@ def test_another_interpreter_runs_and_closes_one(interp: Interpreter) -> None:
 
 
 @both_kinds
-def test_sys_path(
-    interp: Interpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sys_path(interp: Interpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "only_here.py").write_text("x = 42")
     with pytest.raises(ExecutionFailed):
         interp.exec("import only_here")
