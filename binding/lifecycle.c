@@ -82,12 +82,45 @@ set_up(const subi_message *sys_path)
 // them would hold memory meanwhile.
 #define ALONE (PY_VERSION_HEX < 0x030E0000)
 
+static PyObject *
+imported_threading(void)
+{
+    PyObject *name = PyUnicode_FromString("threading");
+    PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return module;
+}
+
+// The thread that imported threading counts as its main thread. On 3.12 threading._shutdown asserts
+// that it is still alive if its number is that of the calling thread; but numbers are used again.
+static void
+forget_ended_main_thread(void)
+{
+#if PY_VERSION_HEX < 0x030D0000
+    PyObject *threading = imported_threading();
+    PyObject *main = threading != NULL ? PyObject_GetAttrString(threading, "_main_thread") : NULL;
+    PyObject *lock = main != NULL ? PyObject_GetAttrString(main, "_tstate_lock") : NULL;
+    PyObject *locked = lock != NULL && lock != Py_None
+                           ? PyObject_CallMethod(lock, "locked", NULL) : NULL;
+    if (locked == Py_False) {
+        PyObject_SetAttrString(main, "_ident", Py_None);
+    }
+    Py_XDECREF(locked);
+    Py_XDECREF(lock);
+    Py_XDECREF(main);
+    Py_XDECREF(threading);
+    PyErr_Clear();
+#endif
+}
+
 // Attached with no other thread left; detached afterwards.
 static void
 end(native *n)
 {
     subi_thread_state_drop_others(n);
     subi_thread_state_forget(n);
+    forget_ended_main_thread();
     if (ALONE) {
         Py_BEGIN_ALLOW_THREADS
         subi_workshop_enter(ALONE);
@@ -302,16 +335,6 @@ check_signals_in(PyThreadState *outer)
     return r;
 }
 
-static PyObject *
-imported_threading(void)
-{
-    PyObject *name = PyUnicode_FromString("threading");
-    PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
-    Py_XDECREF(name);
-    PyErr_Clear();
-    return module;
-}
-
 // Attached to the interpreter. SUBI_OK: no other threads are left. SUBI_TIMEOUT: names says which
 // are. SUBI_INTERRUPTED: an exception is set in outer.
 static subi_result
@@ -342,20 +365,6 @@ join_threads(native *n, PyThreadState *outer, int64_t deadline, char *names, siz
     return r;
 }
 
-// What threading._shutdown asserts on 3.12 about its main thread does not hold any more when the
-// thread that imported it has lost its thread state, so it is told now.
-static void
-shut_threading_down(void)
-{
-#if PY_VERSION_HEX < 0x030D0000
-    PyObject *threading = imported_threading();
-    PyObject *result = threading != NULL ? PyObject_CallMethod(threading, "_shutdown", NULL) : NULL;
-    Py_XDECREF(result);
-    Py_XDECREF(threading);
-    PyErr_Clear();
-#endif
-}
-
 // No thread state, no GIL. As join_threads; SUBI_OK: the interpreter is gone.
 static subi_result
 end_without_threads(native *n, PyThreadState *outer, int64_t deadline, char *names, size_t size)
@@ -365,7 +374,6 @@ end_without_threads(native *n, PyThreadState *outer, int64_t deadline, char *nam
     }
     subi_result r = join_threads(n, outer, deadline, names, size);
     if (r == SUBI_OK) {
-        shut_threading_down();
         end(n);
     }
     else {

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterator
 
 import pytest
+
 import subinterpreters
 
 subinterpreters._install_xxsubinterpreters()  # 3.12 has a built-in module of that name

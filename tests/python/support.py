@@ -30,6 +30,7 @@ def run_script(
         [sys.executable, "-X", "faulthandler", "-P", "-c", textwrap.dedent(code), *args],
         capture_output=True,
         text=True,
+        check=False,
         timeout=timeout,
         env=env,
     )
@@ -48,7 +49,7 @@ def start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any
     def call() -> None:
         try:
             future.set_result(function(*args, **kwargs))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             future.set_exception(error)
 
     threading.Thread(target=call, daemon=True).start()

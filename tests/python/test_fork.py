@@ -24,7 +24,9 @@ def start(work):
 
 interp.prepare_main(started=started, stop=stop)
 if state == "running":
-    start(lambda: interp.exec("started.send(1)\\nwhile stop.recv_nowait(None) is None: pass"))
+    # on 3.12 code that shares a GIL does not notice when another interpreter asks for it: sleep
+    start(lambda: interp.exec("import time\\nstarted.send(1)\\n"
+                              "while stop.recv_nowait(None) is None: time.sleep(0)"))
     started_recv.recv()
 elif state == "blocked":
     waiting_recv, waiting_send = si.create_channel()

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import WAIT, start
+
 import subinterpreters
 from subinterpreters import (
     ChannelClosedError,
@@ -25,7 +27,6 @@ from subinterpreters import (
     list_all,
     select,
 )
-from support import WAIT, start
 
 both_kinds = pytest.mark.parametrize("interp", ["own", "shared"], indirect=True)
 
@@ -129,8 +130,8 @@ def test_default_name(name: str | None) -> None:
 def test_identity(interp: Interpreter) -> None:
     with create() as other:
         [same] = [each for each in list_all() if each.id == interp.id]
-        assert same == interp and not same != interp and hash(same) == hash(interp)
-        assert other != interp and not other == interp
+        assert (same == interp, same != interp, hash(same)) == (True, False, hash(interp))
+        assert (other == interp, other != interp) == (False, True)
         assert other.id > interp.id > get_main().id == 0
         assert repr(interp) == f"Interpreter({interp.id})"
         assert interp != interp.id
@@ -298,22 +299,17 @@ def test_own_interpreters_run_in_parallel() -> None:
         import sys, time
         sys.setswitchinterval(100)
         end = time.monotonic() + 20
-        tell.send(None)
-        while wait.recv_nowait(None) is None:
-            if time.monotonic() > end:
-                raise TimeoutError
-        tell.send(None)
-        while wait.recv_nowait(None) is None:
-            if time.monotonic() > end:
-                raise TimeoutError
+        for number in range(2):
+            tell.send(number)
+            while wait.recv_nowait(None) is None:
+                assert time.monotonic() < end
     """
     with create() as a, create() as b:
         to_b, from_a = create_channel()
         to_a, from_b = create_channel()
-        spin = textwrap.dedent(spin).replace("send(None)", "send(True)")
         a.prepare_main(tell=from_a, wait=to_a)
         b.prepare_main(tell=from_b, wait=to_b)
-        for run in [start(each.exec, spin) for each in (a, b)]:
+        for run in [start(each.exec, textwrap.dedent(spin)) for each in (a, b)]:
             run.result(WAIT)
 
 

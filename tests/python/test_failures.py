@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: MIT
+"""Whatever code raises, its caller gets a typed error, and the interpreter goes on."""
+
+import textwrap
+
+import pytest
+
+from support import run_script
+
+# name: (code, the __name__ that excinfo.type has to have, or None)
+SHAPES = {
+    "plain": ("raise ValueError('x')", "ValueError"),
+    "str raises": (
+        """
+        class E(Exception):
+            def __str__(self): raise KeyError
+            __repr__ = __str__
+        raise E
+        """,
+        "E",
+    ),
+    "str returns an int": (
+        """
+        class E(Exception):
+            def __str__(self): return 1
+            __repr__ = __str__
+        raise E
+        """,
+        "E",
+    ),
+    "str recurses": (
+        """
+        class E(Exception):
+            def __str__(self): return str(self)
+            __repr__ = __str__
+        raise E
+        """,
+        "E",
+    ),
+    "str raises SystemExit": (
+        """
+        class E(Exception):
+            def __str__(self): raise SystemExit(3)
+        raise E
+        """,
+        "E",
+    ),
+    "str subclass as a message": (
+        """
+        class S(str):
+            def __str__(self): raise ValueError
+            def encode(self, *args): raise ValueError
+        class E(Exception):
+            def __str__(self): return S("text")
+        raise E
+        """,
+        "E",
+    ),
+    "lone surrogate": ("raise ValueError('a\\udc80')", "ValueError"),
+    "null character": ("raise ValueError('a\\0b')", "ValueError"),
+    "percent signs": ("raise ValueError('%s %n %d')", "ValueError"),
+    "surrogate in the type's name": ("raise type('E\\udc80', (Exception,), {})", None),
+    "metaclass with a hostile repr": (
+        """
+        class M(type):
+            def __repr__(cls): raise ValueError
+            __str__ = __repr__
+        class E(Exception, metaclass=M): pass
+        raise E
+        """,
+        "E",
+    ),
+    "metaclass with hostile names": (
+        """
+        class M(type):
+            def __getattribute__(cls, name): raise RuntimeError(name)
+        class E(Exception, metaclass=M): pass
+        raise E
+        """,
+        None,
+    ),
+    "metaclass whose names are no str": (
+        """
+        class M(type):
+            __name__ = __qualname__ = __module__ = property(lambda cls: 1)
+        class E(Exception, metaclass=M): pass
+        raise E
+        """,
+        None,
+    ),
+    "module is None": (
+        """
+        class E(Exception): __module__ = None
+        raise E
+        """,
+        "E",
+    ),
+    "module is a number": (
+        """
+        class E(Exception): __module__ = 1
+        raise E
+        """,
+        "E",
+    ),
+    "cause is a cycle": (
+        """
+        a, b = ValueError("a"), ValueError("b")
+        a.__cause__, b.__cause__ = b, a
+        raise a
+        """,
+        "ValueError",
+    ),
+    "context is deep": (
+        """
+        e = None
+        for k in range(2000):
+            new = ValueError(k)
+            new.__context__ = e
+            e = new
+        raise e
+        """,
+        "ValueError",
+    ),
+    "group": ("raise ExceptionGroup('g', [ValueError(1), TypeError(2)])", "ExceptionGroup"),
+    "group of groups": (
+        """
+        e = ValueError(1)
+        for k in range(100):
+            e = ExceptionGroup(str(k), [e, KeyError(k)])
+        raise e
+        """,
+        "ExceptionGroup",
+    ),
+    "traceback shadowed": (
+        """
+        class E(Exception):
+            __traceback__ = property(lambda self: 1)
+            __cause__ = __context__ = property(lambda self: 2)
+        raise E
+        """,
+        "E",
+    ),
+    "traceback of somebody else": (
+        """
+        def f(n): return f(n - 1) if n else 1 / 0
+        try: f(50)
+        except ZeroDivisionError as e: tb = e.__traceback__
+        raise ValueError("v").with_traceback(tb)
+        """,
+        "ValueError",
+    ),
+    "getattribute raises": (
+        """
+        class E(Exception):
+            def __getattribute__(self, name): raise RuntimeError(name)
+        raise E
+        """,
+        "E",
+    ),
+    "notes are no list": (
+        """
+        e = ValueError("v")
+        e.__notes__ = 7
+        raise e
+        """,
+        "ValueError",
+    ),
+    "finalizer raises": (
+        """
+        class E(Exception):
+            def __del__(self): raise ValueError("from __del__")
+        import sys
+        sys.unraisablehook = lambda *args: None
+        raise E
+        """,
+        "E",
+    ),
+    "traceback module broken": (
+        """
+        import sys
+        sys.modules["traceback"] = None
+        raise ValueError
+        """,
+        "ValueError",
+    ),
+    "message of 20 MB": ("raise ValueError('x' * 20_000_000)", "ValueError"),
+    "KeyboardInterrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "SystemExit": ("raise SystemExit(5)", "SystemExit"),
+    "sys.exit": ("import sys; sys.exit('bye')", "SystemExit"),
+    "GeneratorExit": ("raise GeneratorExit", "GeneratorExit"),
+    "StopIteration": ("raise StopIteration", "StopIteration"),
+    "SyntaxError": ("1 +", "SyntaxError"),
+    "hostile SyntaxError": (
+        """
+        e = SyntaxError("m", (1, "x", {}, []))
+        e.text = e.lineno = e.filename = object()
+        raise e
+        """,
+        "SyntaxError",
+    ),
+    "deep recursion": (
+        """
+        def f(): f()
+        f()
+        """,
+        "RecursionError",
+    ),
+    "deep recursion in C": (
+        """
+        class C: pass
+        C.__repr__ = lambda self: repr(self)
+        repr(C())
+        """,
+        "RecursionError",
+    ),
+    "high recursion limit, bounded": (
+        """
+        import sys
+        sys.setrecursionlimit(10**8)
+        def f(n): return f(n - 1) if n else 1 / 0
+        f(20_000)
+        """,
+        "ZeroDivisionError",
+    ),
+    "raise MemoryError": ("raise MemoryError", "MemoryError"),
+    "subclass of MemoryError": (
+        """
+        class E(MemoryError): pass
+        raise E
+        """,
+        "E",
+    ),
+    "bytearray too big": ("bytearray(1 << 62)", "MemoryError"),
+    "repetition too big": ("'x' * (1 << 62)", "MemoryError"),
+}
+
+EXEC = """
+    import sys
+    import subinterpreters as si
+
+    kind, code, name = sys.argv[1], sys.argv[2], sys.argv[3]
+    with si.create(isolation=kind) as interp:
+        for _ in range(3):
+            try:
+                interp.exec(code)
+            except si.ExecutionFailed as e:
+                info = e.excinfo
+                assert not name or info.type.__name__ == name, info.type.__name__
+                for text in (str(e), repr(e), repr(info)):
+                    assert type(text) is str
+                for text in (info.msg, info.formatted, info.errdisplay):
+                    assert text is None or type(text) is str, text
+                assert e.__cause__ is None and e.__context__ is None
+            else:
+                raise AssertionError("nothing was raised")
+        recv, send = si.create_channel()
+        interp.prepare_main(send=send)
+        interp.exec("send.send(6 * 7)")
+        assert recv.recv(timeout=5) == 42
+"""
+
+RUN_STRING = """
+    import sys
+    import subinterpreters
+    subinterpreters._install_xxsubinterpreters()
+    import _xxsubinterpreters as xx
+
+    kind, code = sys.argv[1], sys.argv[2]
+    id = xx.create(isolated=kind == "own")
+    for _ in range(3):
+        try:
+            xx.run_string(id, code)
+        except xx.RunFailedError as e:
+            assert type(str(e)) is str
+        else:
+            raise AssertionError("nothing was raised")
+    cid = xx.channel_create()
+    xx.run_string(id, "import _xxsubinterpreters as xx; xx.channel_send(int(cid), 42)",
+                  {"cid": cid})
+    assert xx.channel_recv(cid) == 42
+    xx.destroy(id)
+"""
+
+
+@pytest.mark.parametrize("kind", ["own", "shared"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_exec_raises_execution_failed(shape, kind):
+    code, name = SHAPES[shape]
+    run_script(EXEC, kind, textwrap.dedent(code), name or "")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_run_string_raises_run_failed_error(shape):
+    run_script(RUN_STRING, "own", textwrap.dedent(SHAPES[shape][0]))
+
+
+OUT_OF_MEMORY = """
+    import resource, sys, threading
+    import subinterpreters as si
+
+    interps = [si.create(isolation=sys.argv[1]) for _ in range(4)]
+    with open("/proc/self/statm") as f:
+        used = int(f.read().split()[0]) * resource.getpagesize()
+    code = '''if True:
+        kept = []
+        try:
+            while True:
+                kept.append(bytearray(1 << 20))
+        finally:
+            kept = None
+    '''
+    outcomes = []
+
+    def work(interp):
+        try:
+            interp.exec(code)
+            outcomes.append("nothing was raised")
+        except (si.ExecutionFailed, MemoryError) as e:
+            if isinstance(e, si.ExecutionFailed):
+                assert e.excinfo.type.__name__ == "MemoryError", e
+            outcomes.append("MemoryError")
+
+    threads = [threading.Thread(target=work, args=[interp]) for interp in interps]
+    for t in threads:
+        t.start()  # needs memory for its stack
+        if t is threads[0]:
+            resource.setrlimit(resource.RLIMIT_AS, (used + (900 << 20), resource.RLIM_INFINITY))
+    for t in threads:
+        t.join()
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert outcomes == ["MemoryError"] * 4, outcomes
+    for interp in interps:
+        interp.exec("x = 1")
+        interp.close()
+"""
+
+
+@pytest.mark.parametrize("kind", ["own", "shared"])
+def test_memory_runs_out_in_four_interpreters_at_once(kind):
+    run_script(OUT_OF_MEMORY, kind)
