@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from concurrent import interpreters as stdlib
 
-import subinterpreters
 from harness import Result, compare
+
+import subinterpreters
 from subinterpreters import _install_xxsubinterpreters
 
 _install_xxsubinterpreters()
 
-import _xxsubinterpreters as legacy  # noqa: E402
+import _xxsubinterpreters as legacy
 
 
 def per_call(function: Callable[[], object], number: int) -> float:

@@ -18,7 +18,7 @@ static const PyInterpreterConfig shared_config = {
     .allow_fork = 0,
     .allow_exec = 0,
     .allow_threads = 1,
-    .allow_daemon_threads = 0,  // one that is left when the interpreter ends would abort the process
+    .allow_daemon_threads = 0,  // one that is left at the end would abort the process
     .check_multi_interp_extensions = 0,
     .gil = PyInterpreterConfig_SHARED_GIL,
 };

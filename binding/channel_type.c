@@ -63,8 +63,7 @@ subi_channel_end_pack(module_state *state, PyObject *obj, char *type, subi_segme
     subi_channel *c = channel_of(obj);
     subi_channel_hold_end(c, end);
     *type = end == SUBI_SEND ? SUBI_HANDLE_SEND_CHANNEL : SUBI_HANDLE_RECV_CHANNEL;
-    *segment =
-        (subi_segment){.owner = c, .free = end == SUBI_SEND ? drop_send_end : drop_recv_end};
+    *segment = (subi_segment){.owner = c, .free = end == SUBI_SEND ? drop_send_end : drop_recv_end};
     return true;
 }
 
@@ -74,7 +73,7 @@ subi_channel_end_unpack(module_state *state, char type, const subi_segment *segm
     return new_end(state, segment->owner, type == SUBI_HANDLE_SEND_CHANNEL ? SUBI_SEND : SUBI_RECV);
 }
 
-// ---- methods of both -------------------------------------------------------------------------
+// ---- methods of both --------------------------------------------------------------------------
 
 static void
 send_channel_dealloc(PyObject *self)
@@ -197,7 +196,7 @@ end_exit(PyObject *self, PyObject *args)
     return end_close(self, NULL);
 }
 
-// ---- SendChannel -----------------------------------------------------------------------------
+// ---- SendChannel ------------------------------------------------------------------------------
 
 static PyObject *
 send_object(PyObject *self, PyObject *obj, int64_t deadline)
@@ -285,7 +284,7 @@ static PyType_Spec send_channel_spec = {
     .slots = send_channel_slots,
 };
 
-// ---- RecvChannel -----------------------------------------------------------------------------
+// ---- RecvChannel ------------------------------------------------------------------------------
 
 // The received object; NULL without an exception when the channel is closed; NULL with one.
 static PyObject *
@@ -407,7 +406,7 @@ static PyType_Spec recv_channel_spec = {
     .slots = recv_channel_slots,
 };
 
-// ---- functions -------------------------------------------------------------------------------
+// ---- functions --------------------------------------------------------------------------------
 
 static int
 parse_capacity(PyObject *arg, size_t *capacity)
@@ -432,14 +431,15 @@ parse_capacity(PyObject *arg, size_t *capacity)
     return 0;
 }
 
-PyDoc_STRVAR(create_channel_doc,
-             "create_channel(capacity=None)\n--\n\n"
-             "Make a channel, through which interpreters and threads send objects to each other.\n\n"
-             "Args:\n"
-             "    capacity: how many messages may be queued before a sender waits; None is no\n"
-             "        limit, 0 makes every sender wait for its receiver.\n\n"
-             "Returns:\n    The pair (RecvChannel, SendChannel).\n\n"
-             "Raises:\n    TypeError, ValueError: capacity is no int, or negative.");
+PyDoc_STRVAR(
+    create_channel_doc,
+    "create_channel(capacity=None)\n--\n\n"
+    "Make a channel, through which interpreters and threads send objects to each other.\n\n"
+    "Args:\n"
+    "    capacity: how many messages may be queued before a sender waits; None is no\n"
+    "        limit, 0 makes every sender wait for its receiver.\n\n"
+    "Returns:\n    The pair (RecvChannel, SendChannel).\n\n"
+    "Raises:\n    TypeError, ValueError: capacity is no int, or negative.");
 
 static PyObject *
 create_channel(PyObject *module, PyObject *args, PyObject *kwds)
@@ -511,8 +511,8 @@ raise_select(module_state *state, subi_result r, const subi_case *k, size_t inde
         return NULL;
     }
     if (r == SUBI_EMPTY || r == SUBI_TIMEOUT) {
-        PyErr_SetString(PyExc_TimeoutError, r == SUBI_EMPTY ? "no case is ready"
-                                                            : "timed out waiting for a case");
+        PyErr_SetString(PyExc_TimeoutError,
+                        r == SUBI_EMPTY ? "no case is ready" : "timed out waiting for a case");
         return NULL;
     }
     subi_raise_channel(state, r, k != NULL ? subi_channel_id(k->channel) : -1);
@@ -566,8 +566,8 @@ channel_select(PyObject *module, PyObject *args, PyObject *kwds)
     PyObject *timeout = NULL;
     int64_t deadline;
     PyObject *no_args = PyTuple_New(0);
-    int parsed = no_args != NULL && PyArg_ParseTupleAndKeywords(no_args, kwds, "|$O:select",
-                                                                keywords, &timeout);
+    int parsed = no_args != NULL &&
+                 PyArg_ParseTupleAndKeywords(no_args, kwds, "|$O:select", keywords, &timeout);
     Py_XDECREF(no_args);
     if (!parsed || subi_parse_timeout(timeout, &deadline) < 0) {
         return NULL;

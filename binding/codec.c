@@ -32,7 +32,7 @@ typedef struct reader {
     const unsigned char *at, *end;
 } reader;
 
-// ---- writing -----------------------------------------------------------------------------------
+// ---- writing ----------------------------------------------------------------------------------
 
 // Room for n more bytes, or NULL with MemoryError.
 static unsigned char *
@@ -282,7 +282,7 @@ subi_encode(module_state *state, PyObject *obj, subi_message *m)
     return 0;
 }
 
-// ---- reading -----------------------------------------------------------------------------------
+// ---- reading ----------------------------------------------------------------------------------
 
 static PyObject *
 raise_malformed(void)

@@ -7,9 +7,9 @@
 #define LEGACY "_xxsubinterpreters."
 
 // base: the offset of the base class in module_state, or one of these
-#define BASE_EXCEPTION 0
+#define BASE_EXCEPTION     0
 #define BASE_RUNTIME_ERROR 1
-#define BASE_TYPE_ERROR 2
+#define BASE_TYPE_ERROR    2
 
 #define FIELD(name) offsetof(module_state, name)
 
@@ -45,8 +45,7 @@ static const struct exception {
     {FIELD(LegacyChannelError), BASE_RUNTIME_ERROR, LEGACY "ChannelError", NULL},
     {FIELD(LegacyChannelNotFoundError), FIELD(LegacyChannelError), LEGACY "ChannelNotFoundError",
      NULL},
-    {FIELD(LegacyChannelClosedError), FIELD(LegacyChannelError), LEGACY "ChannelClosedError",
-     NULL},
+    {FIELD(LegacyChannelClosedError), FIELD(LegacyChannelError), LEGACY "ChannelClosedError", NULL},
     {FIELD(LegacyChannelEmptyError), FIELD(LegacyChannelError), LEGACY "ChannelEmptyError", NULL},
     {FIELD(LegacyChannelNotEmptyError), FIELD(LegacyChannelError), LEGACY "ChannelNotEmptyError",
      NULL},
@@ -79,8 +78,7 @@ subi_errors_init(PyObject *module, module_state *state)
 {
     for (size_t i = 0; i < Py_ARRAY_LENGTH(exceptions); i++) {
         const struct exception *e = &exceptions[i];
-        PyObject *cls =
-            PyErr_NewExceptionWithDoc(e->name, e->doc, base_of(state, e->base), NULL);
+        PyObject *cls = PyErr_NewExceptionWithDoc(e->name, e->doc, base_of(state, e->base), NULL);
         if (cls == NULL) {
             return -1;
         }

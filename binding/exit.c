@@ -9,10 +9,10 @@
 #include "lifecycle.h"
 
 #define GRACE INT64_C(2000000000)  // ns for threads that run or wait when the main thread is done
-#define REACTION 0.7               // seconds for interrupted code to come back
+#define REACTION    0.7            // seconds for interrupted code to come back
 #define THREADS_END 0.7            // seconds for threads inside interpreters to end
 
-// ---- ending without finalization -----------------------------------------------------------------
+// ---- ending without finalization --------------------------------------------------------------
 
 static void
 call_quietly(const char *module_name, const char *function)
@@ -49,7 +49,7 @@ abandon(module_state *state)
     _exit(status);
 }
 
-// ---- stopping what runs --------------------------------------------------------------------------
+// ---- stopping what runs -----------------------------------------------------------------------
 
 // No thread state. False: an interruption is still under way.
 static bool
@@ -86,7 +86,7 @@ stop_runs(void)
     return subi_quiesce(subi_deadline(REACTION)) != SUBI_TIMEOUT && delivered;
 }
 
-// ---- the two moments -----------------------------------------------------------------------------
+// ---- the two moments --------------------------------------------------------------------------
 
 // Whether a thread that keeps the process alive is left besides the calling, main, one.
 static bool
@@ -285,8 +285,8 @@ subi_exit_arm(module_state *state)
         return -1;
     }
     state->exit_armed = true;
-    if (kind == SUBI_KIND_MAIN && register_method(state, "threading", "_register_atexit",
-                                                  "_before_threads_are_joined") < 0) {
+    if (kind == SUBI_KIND_MAIN &&
+        register_method(state, "threading", "_register_atexit", "_before_threads_are_joined") < 0) {
         // too late: threading is shutting down already, or has no such function any more
         PyErr_Clear();
     }

@@ -97,7 +97,7 @@ static PyGetSetDef interpreter_getset[] = {
     {NULL},
 };
 
-// ---- running -----------------------------------------------------------------------------------
+// ---- running ----------------------------------------------------------------------------------
 
 // ExecutionFailed.excinfo: types.SimpleNamespace objects made of a failure's items.
 static PyObject *
@@ -142,9 +142,8 @@ raise_execution_failed(module_state *state, run *r)
     PyObject *text = NULL, *exc = NULL;
     if (excinfo != NULL) {
         PyObject *traceback = PyTuple_GET_ITEM(items, FAILURE_TRACEBACK);
-        const char *format = traceback == Py_None
-                                 ? "%S: %S"
-                                 : "%S: %S\n\nUncaught in the interpreter:\n\n%S";
+        const char *format =
+            traceback == Py_None ? "%S: %S" : "%S: %S\n\nUncaught in the interpreter:\n\n%S";
         text = PyUnicode_FromFormat(format, PyTuple_GET_ITEM(items, FAILURE_NAME),
                                     PyTuple_GET_ITEM(items, FAILURE_MSG), traceback);
     }
@@ -266,7 +265,7 @@ interpreter_is_running(PyObject *self, PyObject *unused)
     return PyBool_FromLong(subi_interp_state(interp_of(self)) == SUBI_STATE_RUNNING);
 }
 
-// ---- closing -----------------------------------------------------------------------------------
+// ---- closing ----------------------------------------------------------------------------------
 
 PyDoc_STRVAR(close_doc,
              "close(timeout=None)\n--\n\n"
@@ -340,14 +339,10 @@ PyDoc_STRVAR(interpreter_doc,
              "the process ends.");
 
 static PyType_Slot interpreter_slots[] = {
-    {Py_tp_dealloc, interpreter_dealloc},
-    {Py_tp_repr, interpreter_repr},
-    {Py_tp_hash, interpreter_hash},
-    {Py_tp_richcompare, interpreter_richcompare},
-    {Py_tp_getset, interpreter_getset},
-    {Py_tp_methods, interpreter_methods},
-    {Py_tp_doc, (void *)interpreter_doc},
-    {0, NULL},
+    {Py_tp_dealloc, interpreter_dealloc}, {Py_tp_repr, interpreter_repr},
+    {Py_tp_hash, interpreter_hash},       {Py_tp_richcompare, interpreter_richcompare},
+    {Py_tp_getset, interpreter_getset},   {Py_tp_methods, interpreter_methods},
+    {Py_tp_doc, (void *)interpreter_doc}, {0, NULL},
 };
 
 static PyType_Spec interpreter_spec = {
@@ -368,7 +363,7 @@ subi_interp_type_init(PyObject *module, module_state *state)
     return PyModule_AddType(module, state->interpreter_type);
 }
 
-// ---- functions -----------------------------------------------------------------------------------
+// ---- functions --------------------------------------------------------------------------------
 
 PyDoc_STRVAR(create_doc,
              "create(*, isolation=None, name=None)\n--\n\n"

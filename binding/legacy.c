@@ -22,7 +22,7 @@ get_legacy_state(PyObject *module)
     return get_state(((legacy_state *)PyModule_GetState(module))->binding);
 }
 
-// ---- interpreters ----------------------------------------------------------------------------
+// ---- interpreters -----------------------------------------------------------------------------
 
 PyDoc_STRVAR(create_doc, "create() -> ID\n\n"
                          "Create a new interpreter and return a unique generated ID.");
@@ -36,8 +36,8 @@ legacy_create(PyObject *module, PyObject *args, PyObject *kwds)
     if (!PyArg_ParseTupleAndKeywords(args, kwds, "|$i:create", keywords, &isolated)) {
         return NULL;
     }
-    subi_interp *i = subi_lifecycle_create(state, subi_backend_find(isolated ? "own" : "shared"),
-                                           NULL);
+    subi_interp *i =
+        subi_lifecycle_create(state, subi_backend_find(isolated ? "own" : "shared"), NULL);
     if (i == NULL) {
         if (PyErr_ExceptionMatches(state->InterpreterError)) {
             PyObject *cause = PyErr_GetRaisedException();
@@ -181,9 +181,8 @@ legacy_get_main(PyObject *module, PyObject *unused)
     return id;
 }
 
-PyDoc_STRVAR(is_running_doc,
-             "is_running(id) -> bool\n\n"
-             "Return whether or not the identified interpreter is running.");
+PyDoc_STRVAR(is_running_doc, "is_running(id) -> bool\n\n"
+                             "Return whether or not the identified interpreter is running.");
 
 static PyObject *
 legacy_is_running(PyObject *module, PyObject *args, PyObject *kwds)
@@ -202,7 +201,7 @@ legacy_is_running(PyObject *module, PyObject *args, PyObject *kwds)
     return PyBool_FromLong(running);
 }
 
-// ---- run_string ------------------------------------------------------------------------------
+// ---- run_string -------------------------------------------------------------------------------
 
 // What may be sent is less than the codec can do. -1 with the exception that 3.11 raises.
 static int
@@ -336,7 +335,7 @@ legacy_run_string(PyObject *module, PyObject *args, PyObject *kwds)
     return result;
 }
 
-// ---- channels --------------------------------------------------------------------------------
+// ---- channels ---------------------------------------------------------------------------------
 
 static PyObject *
 raise_channel(module_state *state, subi_result r, subi_channel *c)
@@ -589,14 +588,14 @@ static PyObject *
 legacy_channel_close(PyObject *module, PyObject *args, PyObject *kwds)
 {
     int send = 0, recv = 0, force = 0;
-    subi_channel *c =
-        parse_close(module, args, kwds, "O|$ppp:channel_close", &send, &recv, &force);
+    subi_channel *c = parse_close(module, args, kwds, "O|$ppp:channel_close", &send, &recv, &force);
     if (c == NULL) {
         return NULL;
     }
     subi_end ends = send && !recv && !force ? SUBI_SEND : SUBI_BOTH;
     subi_result r = subi_channel_close(c, ends, force);
-    PyObject *result = r == SUBI_OK ? Py_NewRef(Py_None) : raise_channel(get_legacy_state(module), r, c);
+    PyObject *result =
+        r == SUBI_OK ? Py_NewRef(Py_None) : raise_channel(get_legacy_state(module), r, c);
     subi_channel_drop(c);
     return result;
 }
@@ -624,7 +623,7 @@ legacy_channel_release(PyObject *module, PyObject *args, PyObject *kwds)
     return result;
 }
 
-#define FUNCTION(f) (PyCFunction)(void (*)(void))f
+#define FUNCTION(f) (PyCFunction)(void (*)(void)) f
 
 static PyObject *
 legacy_make_channel_id(PyObject *module, PyObject *args, PyObject *kwds)
@@ -654,7 +653,7 @@ static PyMethodDef legacy_functions[] = {
     {NULL},
 };
 
-// ---- the module ------------------------------------------------------------------------------
+// ---- the module -------------------------------------------------------------------------------
 
 static int
 legacy_traverse(PyObject *module, visitproc visit, void *arg)
@@ -686,15 +685,9 @@ PyDoc_STRVAR(legacy_doc,
              "The 'interpreters' module provides a more convenient interface.");
 
 static PyModuleDef legacy_module_def = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "_xxsubinterpreters",
-    .m_doc = legacy_doc,
-    .m_size = sizeof(legacy_state),
-    .m_methods = legacy_functions,
-    .m_slots = legacy_slots,
-    .m_traverse = legacy_traverse,
-    .m_clear = legacy_clear,
-    .m_free = legacy_free,
+    PyModuleDef_HEAD_INIT,          .m_name = "_xxsubinterpreters", .m_doc = legacy_doc,
+    .m_size = sizeof(legacy_state), .m_methods = legacy_functions,  .m_slots = legacy_slots,
+    .m_traverse = legacy_traverse,  .m_clear = legacy_clear,        .m_free = legacy_free,
 };
 
 static int

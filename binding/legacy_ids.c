@@ -3,7 +3,7 @@
 
 #include "lifecycle.h"
 
-// ---- what both types share -------------------------------------------------------------------
+// ---- what both types share --------------------------------------------------------------------
 
 // An id from anything with __index__; `what` is for the messages. -1 with an exception set.
 static int
@@ -62,7 +62,7 @@ hash_id(int64_t id)
     return hash;
 }
 
-// ---- InterpreterID ---------------------------------------------------------------------------
+// ---- InterpreterID ----------------------------------------------------------------------------
 
 typedef struct interpreter_id {
     PyObject_HEAD
@@ -211,7 +211,7 @@ static PyType_Spec interpreter_id_spec = {
     .slots = interpreter_id_slots,
 };
 
-// ---- ChannelID -------------------------------------------------------------------------------
+// ---- ChannelID --------------------------------------------------------------------------------
 
 typedef struct channel_id {
     PyObject_HEAD
@@ -295,8 +295,8 @@ subi_channel_id_make(module_state *state, PyObject *args, PyObject *kwds)
     PyObject *arg;
     int64_t id;
     int send = -1, recv = -1, force = 0, resolve = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwds, "O|$pppp:ChannelID.__new__", keywords, &arg,
-                                     &send, &recv, &force, &resolve) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwds, "O|$pppp:ChannelID.__new__", keywords, &arg, &send,
+                                     &recv, &force, &resolve) ||
         subi_channel_id_parse(state, arg, &id) < 0) {
         return NULL;
     }

@@ -8,7 +8,7 @@
 #include "exit.h"
 #include "thread_state.h"
 
-// ---- creation ------------------------------------------------------------------------------------
+// ---- creation ---------------------------------------------------------------------------------
 
 // The str entries of the caller's sys.path. -1 with an exception set.
 static int
@@ -101,8 +101,8 @@ forget_ended_main_thread(void)
     PyObject *threading = imported_threading();
     PyObject *main = threading != NULL ? PyObject_GetAttrString(threading, "_main_thread") : NULL;
     PyObject *lock = main != NULL ? PyObject_GetAttrString(main, "_tstate_lock") : NULL;
-    PyObject *locked = lock != NULL && lock != Py_None
-                           ? PyObject_CallMethod(lock, "locked", NULL) : NULL;
+    PyObject *locked =
+        lock != NULL && lock != Py_None ? PyObject_CallMethod(lock, "locked", NULL) : NULL;
     if (locked == Py_False) {
         PyObject_SetAttrString(main, "_ident", Py_None);
     }
@@ -190,8 +190,8 @@ create_on_another_thread(creation *c)
         return false;
     }
     PyThread_acquire_lock(c->done, WAIT_LOCK);
-    bool started = PyThread_start_new_thread(create_on_this_thread_and_leave, c) !=
-                   PYTHREAD_INVALID_THREAD_ID;
+    bool started =
+        PyThread_start_new_thread(create_on_this_thread_and_leave, c) != PYTHREAD_INVALID_THREAD_ID;
     if (started) {
         PyThread_acquire_lock(c->done, WAIT_LOCK);
     }
@@ -249,10 +249,10 @@ subi_lifecycle_create(module_state *state, const backend *b, const char *name)
     return i;
 }
 
-// ---- closing -------------------------------------------------------------------------------------
+// ---- closing ----------------------------------------------------------------------------------
 
 #define JOIN_PAUSE_FIRST INT64_C(50000)      // ns
-#define JOIN_SLICE INT64_C(20000000)         // ns: the longest pause
+#define JOIN_SLICE       INT64_C(20000000)   // ns: the longest pause
 #define QUIET_CLOSE_WAIT INT64_C(100000000)  // ns: for threads that are just ending
 
 // How many threads are in the interpreter besides ours. Attached to it, so none comes or goes.

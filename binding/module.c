@@ -10,7 +10,7 @@
 #include "legacy_ids.h"
 #include "state.h"
 
-// ---- the interpreter that the module is in ---------------------------------------------------
+// ---- the interpreter that the module is in ----------------------------------------------------
 
 // One of ours has its record already; the main one and those that others made get it now.
 static subi_interp *
@@ -36,7 +36,7 @@ record_of_this_interpreter(void)
     return i;
 }
 
-// ---- the module ------------------------------------------------------------------------------
+// ---- the module -------------------------------------------------------------------------------
 
 static int
 module_exec(PyObject *module)
@@ -60,27 +60,27 @@ module_exec(PyObject *module)
 }
 
 // The members of the state that are references to Python objects.
-#define FOR_EACH_OBJECT(state, DO)             \
-    DO((state)->interpreter_type);             \
-    DO((state)->recv_channel_type);            \
-    DO((state)->send_channel_type);            \
-    DO((state)->interpreter_id_type);          \
-    DO((state)->channel_id_type);              \
-    DO((state)->InterpreterError);             \
-    DO((state)->InterpreterNotFoundError);     \
-    DO((state)->InterpreterClosedError);       \
-    DO((state)->ExecutionFailed);              \
-    DO((state)->NotShareableError);            \
-    DO((state)->ChannelError);                 \
-    DO((state)->ChannelNotFoundError);         \
-    DO((state)->ChannelClosedError);           \
-    DO((state)->ChannelEmptyError);            \
-    DO((state)->ChannelFullError);             \
-    DO((state)->LegacyRunFailedError);         \
-    DO((state)->LegacyChannelError);           \
-    DO((state)->LegacyChannelNotFoundError);   \
-    DO((state)->LegacyChannelClosedError);     \
-    DO((state)->LegacyChannelEmptyError);      \
+#define FOR_EACH_OBJECT(state, DO)                                                                 \
+    DO((state)->interpreter_type);                                                                 \
+    DO((state)->recv_channel_type);                                                                \
+    DO((state)->send_channel_type);                                                                \
+    DO((state)->interpreter_id_type);                                                              \
+    DO((state)->channel_id_type);                                                                  \
+    DO((state)->InterpreterError);                                                                 \
+    DO((state)->InterpreterNotFoundError);                                                         \
+    DO((state)->InterpreterClosedError);                                                           \
+    DO((state)->ExecutionFailed);                                                                  \
+    DO((state)->NotShareableError);                                                                \
+    DO((state)->ChannelError);                                                                     \
+    DO((state)->ChannelNotFoundError);                                                             \
+    DO((state)->ChannelClosedError);                                                               \
+    DO((state)->ChannelEmptyError);                                                                \
+    DO((state)->ChannelFullError);                                                                 \
+    DO((state)->LegacyRunFailedError);                                                             \
+    DO((state)->LegacyChannelError);                                                               \
+    DO((state)->LegacyChannelNotFoundError);                                                       \
+    DO((state)->LegacyChannelClosedError);                                                         \
+    DO((state)->LegacyChannelEmptyError);                                                          \
     DO((state)->LegacyChannelNotEmptyError)
 
 static int

@@ -5,7 +5,7 @@
 #include "lifecycle.h"
 #include "thread_state.h"
 
-// ---- in the other interpreter --------------------------------------------------------------------
+// ---- in the other interpreter -----------------------------------------------------------------
 
 static PyObject *
 main_namespace(void)
@@ -60,7 +60,7 @@ run_script(PyObject *ns, const char *script)
     return result != NULL ? 0 : -1;
 }
 
-// ---- capturing an exception ------------------------------------------------------------------
+// ---- capturing an exception -------------------------------------------------------------------
 
 // Every step here may meet hostile objects or fail for want of memory, and none may fail the
 // capture: what cannot be had is None, or says so.
@@ -162,7 +162,7 @@ perform(run *r)
     }
 }
 
-// ---- from the caller's side ----------------------------------------------------------------------
+// ---- from the caller's side -------------------------------------------------------------------
 
 // C recursion shares one stack, so the other interpreter gets only what is left of the caller's
 // limit. From 3.14 on CPython looks at the stack itself.

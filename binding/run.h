@@ -17,9 +17,10 @@ typedef enum run_outcome {
 
 // One run. The caller fills in the first part.
 typedef struct run {
-    const char *script;    // UTF-8
-    subi_message *shared;  // a tuple of name, value, name, value...: bound in __main__ first; or NULL
-    bool want_traceback;   // whether `failure` should have the formatted traceback
+    const char *script;  // UTF-8
+    subi_message
+        *shared;  // a tuple of name, value, name, value...: bound in __main__ first; or NULL
+    bool want_traceback;  // whether `failure` should have the formatted traceback
 
     run_outcome outcome;
     subi_message failure;  // RUN_RAISED: a tuple of str or None: see run.c; the caller frees it
@@ -31,12 +32,12 @@ subi_result subi_run(module_state *state, subi_interp *i, run *r);
 
 // Items of the tuple in run.failure.
 enum {
-    FAILURE_TYPE_STR,       // str(type(exc)): "<class 'ValueError'>"
-    FAILURE_NAME,           // type(exc).__name__
-    FAILURE_QUALNAME,       // type(exc).__qualname__
-    FAILURE_MODULE,         // type(exc).__module__
-    FAILURE_MSG,            // str(exc)
-    FAILURE_TRACEBACK,      // as traceback.format_exception; None when not wanted or not possible
+    FAILURE_TYPE_STR,   // str(type(exc)): "<class 'ValueError'>"
+    FAILURE_NAME,       // type(exc).__name__
+    FAILURE_QUALNAME,   // type(exc).__qualname__
+    FAILURE_MODULE,     // type(exc).__module__
+    FAILURE_MSG,        // str(exc)
+    FAILURE_TRACEBACK,  // as traceback.format_exception; None when not wanted or not possible
     FAILURE_SIZE,
 };
 

@@ -11,8 +11,8 @@
 #include "subinterp.h"
 
 typedef struct module_state {
-    PyObject *module;   // borrowed: the module that has this state
-    bool exit_armed;      // these three belong to exit.c
+    PyObject *module;  // borrowed: the module that has this state
+    bool exit_armed;   // these three belong to exit.c
     bool ending;
     struct watch *watch;
     subi_interp *self;  // the record of the interpreter that the module is in; one reference

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #define RING_ROOM_FIRST 8
-#define RING_ROOM_KEPT 1024  // a larger ring is given back when it runs empty
+#define RING_ROOM_KEPT  1024  // a larger ring is given back when it runs empty
 
 static subi__table channels = SUBI__TABLE_INIT;
 static _Atomic bool shut_down;  // atomic: set once, by subi__channels_shutdown
 
-// ---- the ring --------------------------------------------------------------------------------
+// ---- the ring ---------------------------------------------------------------------------------
 
 static subi_result
 ring_grow(subi__ring *r)
@@ -64,7 +64,7 @@ ring_fini(subi__ring *r)
     *r = (subi__ring){0};
 }
 
-// ---- life ------------------------------------------------------------------------------------
+// ---- life -------------------------------------------------------------------------------------
 
 static inline bool  // inline: unused without assert
 subi__channel_valid(const subi_channel *c)
@@ -187,7 +187,7 @@ subi__channels_forget(void)
     subi__table_forget(&channels);
 }
 
-// ---- users -----------------------------------------------------------------------------------
+// ---- users ------------------------------------------------------------------------------------
 
 static subi__user *
 find_user(subi_channel *c, int64_t interp)
@@ -266,7 +266,7 @@ subi_channel_users(subi_channel *c, subi_end end, int64_t **ids, size_t *count)
     return r;
 }
 
-// ---- send and receive ------------------------------------------------------------------------
+// ---- send and receive -------------------------------------------------------------------------
 
 // After a message was taken out: when that was the last one and nobody can send any more, it was
 // the end; and memory that only a burst needed is given back.
@@ -412,7 +412,7 @@ subi_channel_count(subi_channel *c)
     return n;
 }
 
-// ---- closing ---------------------------------------------------------------------------------
+// ---- closing ----------------------------------------------------------------------------------
 
 // Waking under the lock is fine here: closing happens once.
 static void

@@ -20,7 +20,7 @@ subi__gate_init(subi__gate *g, size_t limit)
     g->last = &g->first;
 }
 
-// ---- guests; all of these want the lock --------------------------------------------------------
+// ---- guests; all of these want the lock -------------------------------------------------------
 
 static void
 remove_guest(subi__gate *g, subi__guest *guest)
@@ -59,7 +59,7 @@ ask_first(subi__gate *g)
     }
 }
 
-// ---- the gate ----------------------------------------------------------------------------------
+// ---- the gate ---------------------------------------------------------------------------------
 
 // Wants the lock, and has it again afterwards.
 static void

@@ -22,14 +22,14 @@ struct subi_interp {
     _Atomic(const void *) native;  // atomic: set once, while RUNNING; read by subi_interp_find
     void *data;                    // set once, while RUNNING
     subi__lock lock;
-    subi_state state;           // guarded by lock
-    subi_thread *runner;        // guarded by lock; compared only; NULL unless RUNNING
-    size_t users;               // guarded by lock
-    bool orphaned;              // guarded by lock; the last user went while RUNNING
-    uint32_t waiters;           // guarded by lock; threads in begin_close
-    bool has_run;               // guarded by lock
-    subi__guest first_run;      // a place in the workshop; touched by the running thread only
-    _Atomic uint32_t changes;   // atomic: counts changes of state, under the lock; a futex
+    subi_state state;          // guarded by lock
+    subi_thread *runner;       // guarded by lock; compared only; NULL unless RUNNING
+    size_t users;              // guarded by lock
+    bool orphaned;             // guarded by lock; the last user went while RUNNING
+    uint32_t waiters;          // guarded by lock; threads in begin_close
+    bool has_run;              // guarded by lock
+    subi__guest first_run;     // a place in the workshop; touched by the running thread only
+    _Atomic uint32_t changes;  // atomic: counts changes of state, under the lock; a futex
 };
 
 static subi__table interps = SUBI__TABLE_INIT;
@@ -229,7 +229,7 @@ subi_interp_data(const subi_interp *i)
     return i->data;
 }
 
-// ---- the state machine -------------------------------------------------------------------------
+// ---- the state machine ------------------------------------------------------------------------
 
 // Wants the lock.
 static void

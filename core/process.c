@@ -6,17 +6,17 @@
 #include "process.h"
 
 #include "channel.h"
-#include "interp.h"
 #include "gate.h"
+#include "interp.h"
 #include "platform.h"
 #include "thread.h"
 
 static _Atomic uint32_t generation;  // atomic: written only in the child of a fork
 
-static _Atomic uint32_t running;     // atomic: see subi_running; a futex
-static _Atomic uint32_t waiting;     // atomic: see subi_waiting
-static _Atomic uint32_t quiescing;   // atomic: threads in subi_quiesce
-static subi__gate one, some;          // of the workshop
+static _Atomic uint32_t running;    // atomic: see subi_running; a futex
+static _Atomic uint32_t waiting;    // atomic: see subi_waiting
+static _Atomic uint32_t quiescing;  // atomic: threads in subi_quiesce
+static subi__gate one, some;        // of the workshop
 
 uint32_t
 subi_generation(void)

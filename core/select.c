@@ -14,7 +14,7 @@ typedef struct selection {
     subi_case *cases;
     size_t count;
     int64_t interp;
-    subi__node *nodes;   // nodes[i] is for cases[i]
+    subi__node *nodes;     // nodes[i] is for cases[i]
     subi_channel **order;  // the cases' channels without repetition, in the order of locking
     size_t order_count;
     size_t *turns;  // a permutation of the cases: the order of trying them
@@ -152,8 +152,12 @@ subi_select(subi_case *cases, size_t count, int64_t interp, int64_t deadline, si
     subi__node nodes[CASES_ON_STACK];
     subi_channel *order[CASES_ON_STACK];
     size_t turns[CASES_ON_STACK] = {0};
-    selection s = {.cases = cases, .count = count, .interp = interp,
-                   .nodes = nodes, .order = order, .turns = turns};
+    selection s = {.cases = cases,
+                   .count = count,
+                   .interp = interp,
+                   .nodes = nodes,
+                   .order = order,
+                   .turns = turns};
 
     for (size_t i = 0; i < count; i++) {
         if (subi__channel_stale(cases[i].channel)) {

@@ -60,15 +60,15 @@ subi__wake(_Atomic uint32_t *word)
     }
 }
 
-// ---- parking ---------------------------------------------------------------------------------
+// ---- parking ----------------------------------------------------------------------------------
 
 // A sleep and its wake-up cost some 5 to 40 us of both sides' time. Spinning instead pays off when
 // waits are not longer than that, so each thread keeps a moving average of how long its waits were
 // and spins only while the average is short, for twice as long as the average. SPIN_WORTH is more
 // than what a wait takes when the other side has to be woken first: otherwise two threads that
 // sleep would never find out that they could spin.
-#define SPIN_WORTH INT64_C(50000)          // ns: above this average no spinning, and no longer
-#define SPIN_LEAST INT64_C(2000)           // ns
+#define SPIN_WORTH        INT64_C(50000)   // ns: above this average no spinning, and no longer
+#define SPIN_LEAST        INT64_C(2000)    // ns
 #define WAIT_COUNTED_MOST INT64_C(200000)  // ns: one long wait must not end spinning for good
 
 static _Thread_local int64_t average_wait = SPIN_WORTH / 2;

@@ -19,7 +19,7 @@ typedef struct subi__node subi__node;
 // One blocked thread.
 typedef struct subi__wait {
     _Atomic(subi__node *) winner;  // atomic: set once, by the waker that claims the wait
-    _Atomic uint32_t word;         // atomic: see wait.c; release by the waker, acquire by the waiter
+    _Atomic uint32_t word;  // atomic: see wait.c; release by the waker, acquire by the waiter
 } subi__wait;
 
 // One operation that the thread is blocked on. Guarded by the lock of its channel.
@@ -48,7 +48,7 @@ subi__waitlist_empty(const subi__waitlist *l)
 }
 
 void subi__waitlist_link(subi__waitlist *l, subi__node *n);  // at the end
-void subi__node_unlink(subi__node *n);                        // no effect when not linked
+void subi__node_unlink(subi__node *n);                       // no effect when not linked
 
 // Unlinks and returns the first node whose wait could be claimed, or NULL. Nodes of waits that
 // another channel has claimed are unlinked on the way.

@@ -10,6 +10,9 @@
 42
 """
 
+import sys
+from importlib.machinery import ModuleSpec
+
 from subinterpreters._subinterpreters import (
     ChannelClosedError,
     ChannelEmptyError,
@@ -58,18 +61,13 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def _install_xxsubinterpreters(spec=None):
+def _install_xxsubinterpreters(spec: ModuleSpec | None = None) -> None:
     """Make `import _xxsubinterpreters` find the module of this package in this interpreter."""
-    import sys
-
     name = "_xxsubinterpreters"
     if spec is None:
-        from importlib.machinery import ModuleSpec
-
         spec = ModuleSpec(name, None, origin=__file__)
     module = legacy_module(spec)
     module.__spec__ = spec
     module.__loader__ = spec.loader
     module.__file__ = spec.origin
-    module.__package__ = ""
     sys.modules[name] = module

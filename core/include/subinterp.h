@@ -35,11 +35,11 @@ extern "C" {
 // What every fallible function of the library returns.
 typedef enum subi_result {
     SUBI_OK = 0,
-    SUBI_CLOSED,       // the channel (or this interpreter's end of it), or the interpreter, is closed
-    SUBI_EMPTY,        // nothing to receive, and the caller did not want to wait
-    SUBI_FULL,         // no room to send, and the caller did not want to wait
-    SUBI_NOT_EMPTY,    // items are queued that this close would throw away
-    SUBI_TIMEOUT,      // the deadline passed
+    SUBI_CLOSED,     // the channel (or this interpreter's end of it), or the interpreter, is closed
+    SUBI_EMPTY,      // nothing to receive, and the caller did not want to wait
+    SUBI_FULL,       // no room to send, and the caller did not want to wait
+    SUBI_NOT_EMPTY,  // items are queued that this close would throw away
+    SUBI_TIMEOUT,    // the deadline passed
     SUBI_INTERRUPTED,  // a signal handler ran on this thread while it was waiting
     SUBI_NOT_FOUND,    // no object has that id (any more)
     SUBI_BUSY,         // the interpreter is running
@@ -47,10 +47,10 @@ typedef enum subi_result {
     SUBI_FORKED,       // the object belongs to the process that this one was forked from
 } subi_result;
 
-#define SUBI_TRY INT64_C(0)       // deadline: do not wait
-#define SUBI_FOREVER INT64_MAX    // deadline: wait for ever
-#define SUBI_NOBODY INT64_C(-1)   // in the place of an interpreter id: a thread outside any
-#define SUBI_UNBOUNDED SIZE_MAX   // capacity of a channel whose senders never wait
+#define SUBI_TRY        INT64_C(0)   // deadline: do not wait
+#define SUBI_FOREVER    INT64_MAX    // deadline: wait for ever
+#define SUBI_NOBODY     INT64_C(-1)  // in the place of an interpreter id: a thread outside any
+#define SUBI_UNBOUNDED  SIZE_MAX     // capacity of a channel whose senders never wait
 #define SUBI_RENDEZVOUS ((size_t)0)  // capacity of a channel whose senders wait for a receiver
 
 // The monotonic clock, in nanoseconds.
@@ -92,9 +92,10 @@ typedef struct subi_message {
 
 // Something a block keeps alive, and memory of it that the receiver may use without a copy.
 typedef struct subi_segment {
-    void *data;                 // may be NULL
-    size_t size;                // bytes at data
-    void (*free)(void *owner);  // called once, by whichever thread drops the block last; may be NULL
+    void *data;   // may be NULL
+    size_t size;  // bytes at data
+    void (*free)(
+        void *owner);  // called once, by whichever thread drops the block last; may be NULL
     void *owner;
 } subi_segment;
 

@@ -5,13 +5,13 @@
 #include "tap.h"
 
 #define THREADS_MOST 8
-#define SEQ_BITS 40  // of a message; the producer's number is above them
+#define SEQ_BITS     40  // of a message; the producer's number is above them
 
 typedef struct run {
     subi_channel *channel;
     int producers, consumers;
-    int64_t each;               // messages of one producer
-    _Atomic uint8_t *seen;      // [producer * each + seq]
+    int64_t each;           // messages of one producer
+    _Atomic uint8_t *seen;  // [producer * each + seq]
     atomic_llong received, sum;
 } run;
 
@@ -98,7 +98,8 @@ run_threads(run *r)
     }
     for (int i = 0; i < count; i++) {
         bool producer = i < r->producers;
-        workers[i] = (worker){.run = r, .index = producer ? i : i - r->producers,
+        workers[i] = (worker){.run = r,
+                              .index = producer ? i : i - r->producers,
                               .random = tap_seed + (uint64_t)i * 7919};
         threads[i] = tap_thread(producer ? produce : consume, &workers[i]);
     }

@@ -4,7 +4,7 @@
 // received, given back to its sender or thrown away, and freed exactly once.
 #include "tap.h"
 
-#define SENDERS 2
+#define SENDERS   2
 #define RECEIVERS 2
 
 static atomic_llong made, freed, sent, received;

@@ -4,15 +4,15 @@
 // and the look-ups never show what is closed.
 #include "tap.h"
 
-#define SLOTS 3
-#define THREADS 6
+#define SLOTS    3
+#define THREADS  6
 #define IDS_MOST (1 << 20)
 
 // Beside the library's record, what must be true of it.
 typedef struct slot {
     pthread_mutex_t mutex;  // guards interp, the pointer
     subi_interp *interp;
-    atomic_int inside;      // threads between enter and leave, or owning a closing
+    atomic_int inside;  // threads between enter and leave, or owning a closing
 } slot;
 
 static slot slots[SLOTS];

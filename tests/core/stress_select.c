@@ -4,8 +4,8 @@
 // went in.
 #include "tap.h"
 
-#define CHANNELS 5
-#define THREADS 6
+#define CHANNELS   5
+#define THREADS    6
 #define CASES_MOST 12
 
 static const size_t capacities[CHANNELS] = {SUBI_RENDEZVOUS, 1, 2, SUBI_UNBOUNDED, SUBI_RENDEZVOUS};

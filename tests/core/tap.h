@@ -23,7 +23,7 @@
 #define TAP_SLOW 1
 #endif
 
-#define MS INT64_C(1000000)
+#define MS       INT64_C(1000000)
 #define PATIENCE (20000 * MS)  // what is not there by then will not come
 
 static int tap_count, tap_failures;
@@ -93,13 +93,13 @@ tap_join(pthread_t t)
 }
 
 // Polls until the condition holds; dies when it never does.
-#define await(condition)                                   \
-    do {                                                   \
-        int64_t await_until = subi_now() + PATIENCE;       \
-        while (!(condition)) {                             \
-            must(subi_now() < await_until && #condition);  \
-            sched_yield();                                 \
-        }                                                  \
+#define await(condition)                                                                           \
+    do {                                                                                           \
+        int64_t await_until = subi_now() + PATIENCE;                                               \
+        while (!(condition)) {                                                                     \
+            must(subi_now() < await_until && #condition);                                          \
+            sched_yield();                                                                         \
+        }                                                                                          \
     } while (0)
 
 #endif

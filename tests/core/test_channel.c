@@ -82,8 +82,7 @@ test_capacity(void)
     int64_t value;
     subi_channel *c = new_channel(3);
     ok(subi_channel_capacity(c) == 3 && try_recv(c, &value) == SUBI_EMPTY, "bounded: empty");
-    bool room = try_send(c, 1) == SUBI_OK && try_send(c, 2) == SUBI_OK &&
-                try_send(c, 3) == SUBI_OK;
+    bool room = try_send(c, 1) == SUBI_OK && try_send(c, 2) == SUBI_OK && try_send(c, 3) == SUBI_OK;
     ok(room && try_send(c, 4) == SUBI_FULL, "bounded: full after its capacity");
     ok(try_recv(c, &value) == SUBI_OK && value == 1 && try_send(c, 4) == SUBI_OK,
        "bounded: room again");
@@ -253,7 +252,8 @@ test_close_wakes(void)
     try_send(c, 1);
     park(p, 3, c, SUBI_SEND);
     ok(subi_channel_close(c, SUBI_SEND, false) == SUBI_OK && join_all(p, 3, SUBI_CLOSED) &&
-           subi_channel_count(c) == 1, "the queued message outlives its parked successors");
+           subi_channel_count(c) == 1,
+       "the queued message outlives its parked successors");
     subi_channel_drop(c);
 }
 
@@ -284,7 +284,8 @@ test_table(void)
     subi_channel_drop(b);
     ok(atomic_load(&freed) == 2, "the last drop frees what is queued");
     ok(subi_channel_lookup(id + 1) == NULL && subi_channel_lookup(-1) == NULL &&
-           subi_channel_lookup(INT64_MAX) == NULL, "stale and impossible ids find nothing");
+           subi_channel_lookup(INT64_MAX) == NULL,
+       "stale and impossible ids find nothing");
     a = new_channel(1);
     ok(subi_channel_id(a) == id + 2, "ids are not used again");
     subi_channel_drop(a);

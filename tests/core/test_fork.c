@@ -15,13 +15,13 @@ static subi_thread *other_thread;
 static atomic_bool stop;
 static int64_t channel_id, interp_id;
 
-#define child_must(condition)                                              \
-    do {                                                                   \
-        if (!(condition)) {                                                \
-            printf("# child: line %d: %s\n", __LINE__, #condition);        \
-            fflush(stdout);                                                \
-            _exit(1);                                                      \
-        }                                                                  \
+#define child_must(condition)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            printf("# child: line %d: %s\n", __LINE__, #condition);                                \
+            fflush(stdout);                                                                        \
+            _exit(1);                                                                              \
+        }                                                                                          \
     } while (0)
 
 // Holds each kind of lock in turn, and parks now and then.

@@ -37,7 +37,8 @@ test_states(void)
 {
     subi_interp *i = new_interp("worker");
     ok(strcmp(subi_interp_name(i), "worker") == 0 && subi_interp_owner(i) == 0 &&
-           subi_interp_kind(i) == SUBI_KIND_OWN, "a record keeps what it was made with");
+           subi_interp_kind(i) == SUBI_KIND_OWN,
+       "a record keeps what it was made with");
     ok(subi_interp_state(i) == SUBI_STATE_RUNNING, "a new one is running: it is being made");
     ok(subi_interp_enter(i) == SUBI_BUSY, "nobody else can enter");
     ok(!subi_interp_leave(i) && subi_interp_state(i) == SUBI_STATE_IDLE, "then it is idle");
@@ -55,7 +56,8 @@ test_states(void)
     must(subi_interp_begin_close(i, SUBI_FOREVER) == SUBI_OK);
     subi_interp_end_close(i, true);
     ok(subi_interp_state(i) == SUBI_STATE_CLOSED && subi_interp_enter(i) == SUBI_CLOSED &&
-           subi_interp_begin_close(i, SUBI_TRY) == SUBI_CLOSED, "closed is closed");
+           subi_interp_begin_close(i, SUBI_TRY) == SUBI_CLOSED,
+       "closed is closed");
     subi_interp_drop(i);
     i = new_interp(NULL);
     ok(strcmp(subi_interp_name(i), "") == 0, "no name is the empty name");

@@ -49,8 +49,8 @@ test_segments(void)
 {
     subi_block *b = subi_block_new(8);
     for (int i = 0; i < 16; i++) {
-        subi_segment s = {.data = &freed[i], .size = (size_t)i, .free = count_free,
-                          .owner = &freed[i]};
+        subi_segment s = {
+            .data = &freed[i], .size = (size_t)i, .free = count_free, .owner = &freed[i]};
         s.free = i == 3 ? NULL : s.free;
         must(subi_block_attach(b, s) == SUBI_OK);
     }

@@ -75,7 +75,8 @@ test_release(void)
     ok(!subi_channel_is_closed(c, SUBI_SEND), "2 still keeps the channel open");
     ok(subi_channel_release(c, 2, SUBI_BOTH) == SUBI_OK, "until it releases too");
     ok(subi_channel_is_closed(c, SUBI_SEND) && subi_channel_is_closed(c, SUBI_RECV) &&
-           subi_channel_count(c) == 0, "then the channel is closed, with what was queued");
+           subi_channel_count(c) == 0,
+       "then the channel is closed, with what was queued");
     ok(subi_channel_release(c, 2, SUBI_BOTH) == SUBI_CLOSED, "nothing is left to release");
     ok(send_as(c, SUBI_NOBODY) == SUBI_CLOSED, "nobody can send");
     subi_channel_drop(c);

@@ -43,12 +43,14 @@ test_nothing_ready(void)
     ok(subi_select(cases, 3, SUBI_NOBODY, SUBI_TRY, &chosen) == SUBI_EMPTY, "try: none ready");
     ok(subi_select(cases, 3, SUBI_NOBODY, 1, &chosen) == SUBI_TIMEOUT, "long past: timeout");
     ok(subi_select(cases, 3, SUBI_NOBODY, start + 50 * MS, &chosen) == SUBI_TIMEOUT &&
-           subi_now() - start >= 50 * MS, "timeout after 50 ms");
+           subi_now() - start >= 50 * MS,
+       "timeout after 50 ms");
     ok(chosen == 77, "then no case is chosen");
     start = subi_now();
     ok(subi_select(NULL, 0, SUBI_NOBODY, SUBI_TRY, &chosen) == SUBI_EMPTY, "no cases, try");
     ok(subi_select(NULL, 0, SUBI_NOBODY, start + 20 * MS, &chosen) == SUBI_TIMEOUT &&
-           subi_now() - start >= 20 * MS, "no cases: waits for the deadline");
+           subi_now() - start >= 20 * MS,
+       "no cases: waits for the deadline");
     drop_channels(3);
 }
 
@@ -92,7 +94,8 @@ test_closed_is_ready(void)
     put(2, 5);
     must(subi_channel_close(channels[2], SUBI_SEND, false) == SUBI_OK);
     ok(subi_select(&cases[2], 1, SUBI_NOBODY, SUBI_TRY, &chosen) == SUBI_OK && chosen == 0 &&
-           messages[2].u.integer == 5, "a half closed one still drains");
+           messages[2].u.integer == 5,
+       "a half closed one still drains");
     must(subi_channel_release(channels[0], 3, SUBI_RECV) == SUBI_OK);
     ok(subi_select(&cases[0], 1, 3, SUBI_TRY, &chosen) == SUBI_CLOSED && chosen == 0,
        "so is an end that this interpreter released");

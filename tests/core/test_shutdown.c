@@ -21,9 +21,9 @@ wait_forever(void *arg)
     subi_message m = subi_message_integer(1), n = subi_message_none();
     subi_case cases[2] = {{rendezvous, SUBI_RECV, &n}, {full, SUBI_SEND, &m}};
     size_t chosen;
-    w->result = w->kind == 0 ? subi_channel_recv(rendezvous, 1, &n, SUBI_FOREVER)
-              : w->kind == 1 ? subi_channel_send(full, 1, &m, SUBI_FOREVER)
-                             : subi_select(cases, 2, 1, SUBI_FOREVER, &chosen);
+    w->result = w->kind == 0   ? subi_channel_recv(rendezvous, 1, &n, SUBI_FOREVER)
+                : w->kind == 1 ? subi_channel_send(full, 1, &m, SUBI_FOREVER)
+                               : subi_select(cases, 2, 1, SUBI_FOREVER, &chosen);
     return NULL;
 }
 

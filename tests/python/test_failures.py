@@ -321,10 +321,9 @@ OUT_OF_MEMORY = """
             outcomes.append("MemoryError")
 
     threads = [threading.Thread(target=work, args=[interp]) for interp in interps]
+    resource.setrlimit(resource.RLIMIT_AS, (used + (600 << 20), resource.RLIM_INFINITY))
     for t in threads:
-        t.start()  # needs memory for its stack
-        if t is threads[0]:
-            resource.setrlimit(resource.RLIMIT_AS, (used + (900 << 20), resource.RLIM_INFINITY))
+        t.start()
     for t in threads:
         t.join()
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

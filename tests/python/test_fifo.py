@@ -161,8 +161,7 @@ code = '''if True:
     except ChannelClosedError: pass
     else: raise AssertionError("received")
 '''
-threads = [start(lambda i=i: interp_results.append(i.exec(code))) for i in interps
-           for interp_results in [[]]]
+threads = [start(lambda i=i: i.exec(code)) for i in interps]
 threads += [start(lambda: (ready.send(1), raises(si.ChannelClosedError, recv.recv)))
             for _ in range(4)]
 for _ in range(8):
@@ -219,8 +218,8 @@ assert recv.recv(timeout=float("inf")) == 2
 recv, send = si.create_channel(0)
 for _ in range(100):
     raises(TimeoutError, send.send, "stale", timeout=1e-4)
-receiver = start(lambda: received.append(recv.recv()))
 received = []
+receiver = start(lambda: received.append(recv.recv()))
 send.send("fresh")
 receiver.join()
 assert received == ["fresh"]
