@@ -429,7 +429,7 @@ static PyObject *
 get_current(PyObject *module, PyObject *unused)
 {
     module_state *state = get_state(module);
-    return new_interpreter(state, state->self);
+    return new_interpreter(state, subi_state_self(state));
 }
 
 static PyObject *

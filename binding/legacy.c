@@ -163,7 +163,7 @@ static PyObject *
 legacy_get_current(PyObject *module, PyObject *unused)
 {
     module_state *state = get_legacy_state(module);
-    return subi_interpreter_id_new(state, state->self);
+    return subi_interpreter_id_new(state, subi_state_self(state));
 }
 
 PyDoc_STRVAR(get_main_doc, "get_main() -> ID\n\n"

@@ -36,6 +36,20 @@ record_of_this_interpreter(void)
     return i;
 }
 
+subi_interp *
+subi_state_self(module_state *state)
+{
+    if (subi_interp_stale(state->self)) {
+        subi_interp *i = record_of_this_interpreter();
+        if (i != NULL) {
+            subi_interp_drop(state->self);
+            state->self = i;
+        }
+        PyErr_Clear();  // out of memory: the old one, which answers that it is stale
+    }
+    return state->self;
+}
+
 // ---- the module -------------------------------------------------------------------------------
 
 static int

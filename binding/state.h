@@ -15,7 +15,8 @@ typedef struct module_state {
     bool exit_armed;   // these three belong to exit.c
     bool ending;
     struct watch *watch;
-    subi_interp *self;  // the record of the interpreter that the module is in; one reference
+    subi_interp *self;  // the record of the interpreter that the module is in; one reference; in
+                        // the child of a fork it is the parent's: see subi_state_self
     int64_t self_id;    // its id
 
     PyTypeObject *interpreter_type;
@@ -46,6 +47,9 @@ typedef struct module_state {
 } module_state;
 
 extern struct PyModuleDef subi_module_def;
+
+// The record of the interpreter that the module is in, in this process. Borrowed.
+subi_interp *subi_state_self(module_state *state);
 
 static inline module_state *
 get_state(PyObject *module)

@@ -158,6 +158,11 @@ subi_interp_find(const void *native)
 subi_result
 subi_interp_list(int64_t **ids, size_t *count)
 {
+    subi_interp *first = subi_interp_main();  // which always exists, whether anybody asked or not
+    if (first == NULL) {
+        return SUBI_NOMEM;
+    }
+    subi_interp_drop(first);
     return subi__table_ids(&interps, is_open, ids, count);
 }
 
