@@ -7,6 +7,7 @@
 
 #include "interrupt.h"
 #include "lifecycle.h"
+#include "remedies.h"
 
 #define GRACE INT64_C(2000000000)  // ns for threads that run or wait when the main thread is done
 #define REACTION    0.7            // seconds for interrupted code to come back
@@ -240,12 +241,17 @@ at_exit(PyObject *module, PyObject *unused)
     }
     end_watch(state);
     bool stopped = !is_main || subi_running() == 0 || stop_runs_without_gil();
-    if (stopped && subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END))) {
-        Py_RETURN_NONE;
+    bool closed =
+        stopped && subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END));
+    if (!closed && is_main) {
+        closed = stopped && stop_runs_without_gil() &&
+                 subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END));
+        if (!closed) {
+            abandon(state);
+        }
     }
-    if (is_main && (!stopped || !stop_runs_without_gil() ||
-                    !subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END)))) {
-        abandon(state);
+    if (is_main) {
+        subi_remedies_at_exit();
     }
     Py_RETURN_NONE;
 }

@@ -415,7 +415,7 @@ static PyType_Slot channel_id_slots[] = {
 static PyType_Spec channel_id_spec = {
     .name = "_xxsubinterpreters.ChannelID",
     .basicsize = sizeof(channel_id),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = channel_id_slots,
 };
 

@@ -4,7 +4,7 @@
 #include "channel_type.h"
 #include "errors.h"
 #include "exit.h"
-#include "fork.h"
+#include "remedies.h"
 #include "interp_type.h"
 #include "legacy.h"
 #include "legacy_ids.h"
@@ -62,7 +62,7 @@ module_exec(PyObject *module)
         return -1;
     }
     state->self_id = subi_interp_id(state->self);
-    if (subi_fork_init() < 0 || subi_errors_init(module, state) < 0 ||
+    if (subi_remedies_init() < 0 || subi_errors_init(module, state) < 0 ||
         subi_interp_type_init(module, state) < 0 || subi_channel_type_init(module, state) < 0 ||
         subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||

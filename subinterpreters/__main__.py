@@ -22,7 +22,8 @@ def main() -> None:
         sys.exit(2)
     _install_xxsubinterpreters()
     sys.argv[:] = arguments
-    sys.path[0] = os.path.dirname(os.path.abspath(path))
+    if not sys.flags.safe_path:
+        sys.path[0] = os.path.dirname(os.path.abspath(path))
     runpy.run_path(path, run_name="__main__")
 
 

@@ -6,7 +6,6 @@ import sys
 import time
 
 import pytest
-
 from support import CRASHES
 
 SETUP = """
@@ -79,6 +78,7 @@ def end(code, *, within=6):
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-P", "-c", code],
+        check=False,
         capture_output=True,
         text=True,
         timeout=20,

@@ -4,7 +4,6 @@
 import textwrap
 
 import pytest
-
 from support import run_script
 
 # name: (code, the __name__ that excinfo.type has to have, or None)

@@ -2,7 +2,6 @@
 """Channels between many interpreters and threads: nothing lost, doubled or overtaken."""
 
 import pytest
-
 from support import run_script
 
 PRODUCERS_AND_CONSUMERS = """

@@ -2,7 +2,6 @@
 """A process that has interpreters forks: the child starts anew, the parent notices nothing."""
 
 import pytest
-
 from support import run_script
 
 PARENT = """

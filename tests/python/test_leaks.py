@@ -4,7 +4,6 @@
 import sys
 
 import pytest
-
 from support import run_script
 
 MEASURE = """

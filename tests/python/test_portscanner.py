@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -25,6 +26,9 @@ VARIANTS = {
     "subinterpreters": ["scan_subinterpreters.py"],
 }
 
+# The programs find their neighbours as any script does, however the tests are run.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
@@ -41,6 +45,7 @@ def run(variant: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
         check=False,
+        env=ENVIRONMENT,
     )
 
 
@@ -256,6 +261,7 @@ def test_the_demo(tmp_path: Path) -> None:
         text=True,
         timeout=300,
         check=False,
+        env=ENVIRONMENT,
     )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "portscanner.svg").stat().st_size > 0
