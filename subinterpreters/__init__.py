@@ -11,7 +11,6 @@
 """
 
 import sys
-from importlib.machinery import ModuleSpec
 
 from subinterpreters._subinterpreters import (
     ChannelClosedError,
@@ -60,12 +59,16 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # every interpreter imports this package: it costs as little as it can
+    from importlib.machinery import ModuleSpec
 
-def _install_xxsubinterpreters(spec: ModuleSpec | None = None) -> None:
+
+def _install_xxsubinterpreters(spec: "ModuleSpec | None" = None) -> None:
     """Make `import _xxsubinterpreters` find the module of this package in this interpreter."""
     name = "_xxsubinterpreters"
     if spec is None:
-        spec = ModuleSpec(name, None, origin=__file__)
+        spec = type(__spec__)(name, None, origin=__file__)
     module = legacy_module(spec)
     module.__spec__ = spec
     module.__loader__ = spec.loader
