@@ -10,8 +10,8 @@
 #include "remedies.h"
 
 #define GRACE INT64_C(2000000000)  // ns for threads that run or wait when the main thread is done
-#define REACTION    0.7            // seconds for interrupted code to come back
-#define THREADS_END 0.7            // seconds for threads inside interpreters to end
+#define REACTION    1.0            // seconds for interrupted code to come back
+#define THREADS_END 1.0            // seconds for threads inside interpreters to end
 
 // ---- ending without finalization --------------------------------------------------------------
 
@@ -241,8 +241,7 @@ at_exit(PyObject *module, PyObject *unused)
     }
     end_watch(state);
     bool stopped = !is_main || subi_running() == 0 || stop_runs_without_gil();
-    bool closed =
-        stopped && subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END));
+    bool closed = stopped && subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END));
     if (!closed && is_main) {
         closed = stopped && stop_runs_without_gil() &&
                  subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END));
@@ -286,6 +285,9 @@ subi_exit_arm(module_state *state)
     // interpreters of ours live until they are closed, or the process ends
     if (state->exit_armed || (kind != SUBI_KIND_MAIN && kind != SUBI_KIND_FOREIGN)) {
         return 0;
+    }
+    if (kind == SUBI_KIND_MAIN) {
+        subi_remedies_before_first();
     }
     if (register_method(state, "atexit", "register", "_at_exit") < 0) {
         return -1;

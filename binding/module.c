@@ -4,10 +4,10 @@
 #include "channel_type.h"
 #include "errors.h"
 #include "exit.h"
-#include "remedies.h"
 #include "interp_type.h"
 #include "legacy.h"
 #include "legacy_ids.h"
+#include "remedies.h"
 #include "state.h"
 
 // ---- the interpreter that the module is in ----------------------------------------------------

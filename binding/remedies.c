@@ -40,6 +40,27 @@ subi_remedies_init(void)
     return 0;
 }
 
+// An extension module that has static types must be initialised in the main interpreter first. On
+// 3.12 an interpreter with a GIL of its own otherwise initialises a module, and only then refuses
+// it: its types are then left with memory of an interpreter that is gone. On 3.13 several that
+// import _datetime at once race (python/cpython 136421).
+void
+subi_remedies_before_first(void)
+{
+#if PY_VERSION_HEX < 0x030E0000
+    static const char *const names[] = {
+        "_datetime",
+#if PY_VERSION_HEX < 0x030D0000
+        "_ctypes",   "_decimal", "_elementtree", "_lsprof", "pyexpat",
+#endif
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        Py_XDECREF(PyImport_ImportModule(names[i]));
+        PyErr_Clear();  // a Python that was built without it
+    }
+#endif
+}
+
 // On 3.12 each C function that takes keywords keeps their names, in a tuple made by the interpreter
 // that called it first; finalization frees them all as if the main interpreter had made them, which
 // aborts. Its memory is not returned to the system before the end, so they may as well stay.

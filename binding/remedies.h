@@ -9,6 +9,9 @@
 // Makes forks succeed while there are other interpreters. Once for each runtime; may be repeated.
 int subi_remedies_init(void);
 
+// Before the first interpreter is made, attached to the main one.
+void subi_remedies_before_first(void);
+
 // At the end of the process, attached to the main interpreter, when all others are closed.
 void subi_remedies_at_exit(void);
 

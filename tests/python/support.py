@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What several test files need."""
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -26,14 +28,21 @@ def run_script(
 
     A traceback in stderr fails unless `traceback` allows it or returncode is 1.
     """
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-P", "-c", textwrap.dedent(code), *args],
-        capture_output=True,
+    command = [sys.executable, "-X", "faulthandler", "-P", "-c", textwrap.dedent(code), *args]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=timeout,
         env=env,
+        start_new_session=True,
     )
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its children hold the pipes, too
+        raise
+    done = subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
     told = f"\nreturncode {done.returncode}\nstdout:\n{done.stdout}\nstderr:\n{done.stderr}"
     assert done.returncode == returncode, told
     for crash in CRASHES:

@@ -240,11 +240,6 @@ IMPORTS = """
     '''
     if sys.version_info < (3, 13):
         modules.remove("zoneinfo")  # wants a _datetime that is not let in
-    if sys.version_info < (3, 14):
-        # CPython's own race in making static types and refusing modules crashes several first
-        # imports at once (python/cpython 136421), not second ones
-        for name in modules:
-            importlib.import_module(name)
     interps = [si.create(isolation=sys.argv[1]) for _ in range(4)]
     barrier = threading.Barrier(len(interps))
     errors = []
