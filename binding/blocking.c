@@ -28,19 +28,38 @@ subi_parse_timeout(PyObject *timeout, int64_t *deadline)
     return 0;
 }
 
-// The run that the calling thread is in, if this interpreter is running one on this thread.
+// The run that the thread with this thread state, which is attached or waits for its run's end, is
+// in; NULL: none.
 static native *
-current_run(module_state *state)
+run_of(subi_interp *i, PyThreadState *tstate)
 {
-    native *n = subi_interp_data(state->self);
-    return n != NULL && n->current == PyThreadState_Get() && n->outer != NULL ? n : NULL;
+    native *n = subi_interp_data(i);
+    return n != NULL && n->current == tstate && n->outer != NULL ? n : NULL;
 }
 
-// Attached to outer afterwards when it raised; its exception is then in n->signal.
-static bool
-handlers_raise_in(native *n, PyThreadState *outer)
+// The run that this thread began first, when runs are nested. n's caller is running, too, as long
+// as n is: nobody closes it meanwhile.
+static native *
+outermost_run(native *n)
 {
-    PyEval_RestoreThread(outer);
+    for (;;) {
+        subi_interp *i = subi_interp_find(PyThreadState_GetInterpreter(n->outer));
+        native *caller = i != NULL ? run_of(i, n->outer) : NULL;
+        if (i != NULL) {
+            subi_interp_drop(i);
+        }
+        if (caller == NULL) {
+            return n;
+        }
+        n = caller;
+    }
+}
+
+// Runs the handlers in the caller of run n; what they raise is kept for the end of that run.
+static bool
+handlers_raise_in_caller_of(native *n)
+{
+    PyEval_RestoreThread(n->outer);
     bool raised = PyErr_CheckSignals() < 0;
     if (raised) {
         // an earlier one that is still kept has already made the run end; the newer replaces it
@@ -53,13 +72,12 @@ handlers_raise_in(native *n, PyThreadState *outer)
 int
 subi_check_signals(module_state *state)
 {
-    native *n = current_run(state);
+    native *n = run_of(state->self, PyThreadState_Get());
     if (n == NULL) {
         return PyErr_CheckSignals();
     }
-    PyThreadState *outer = n->outer;
     PyThreadState *here = PyEval_SaveThread();
-    bool raised = handlers_raise_in(n, outer);
+    bool raised = handlers_raise_in_caller_of(outermost_run(n));
     PyEval_RestoreThread(here);
     if (raised) {
         PyErr_SetNone(PyExc_KeyboardInterrupt);

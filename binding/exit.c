@@ -99,7 +99,8 @@ other_threads_left(void)
     PyObject *current =
         threading != NULL ? PyObject_CallMethod(threading, "current_thread", NULL) : NULL;
     bool left = false;
-    for (Py_ssize_t k = 0; threads != NULL && k < PyList_GET_SIZE(threads); k++) {
+    for (Py_ssize_t k = 0; threads != NULL && PyList_Check(threads) && k < PyList_GET_SIZE(threads);
+         k++) {
         PyObject *thread = PyList_GET_ITEM(threads, k);
         PyObject *daemon = PyObject_GetAttrString(thread, "daemon");
         left = left || (thread != current && daemon == Py_False);
@@ -116,6 +117,7 @@ other_threads_left(void)
 // left: none of them may be kept by us for longer than GRACE.
 typedef struct watch {
     module_state *state;
+    uint32_t generation;      // of the process that the watching thread is in
     PyThread_type_lock done;  // held by the watching thread until it ends
     _Atomic bool over;        // atomic: set by the main thread when all threads were joined
 } watch;
@@ -191,6 +193,7 @@ before_threads_are_joined(PyObject *module, PyObject *unused)
         return PyErr_NoMemory();
     }
     w->state = state;
+    w->generation = subi_generation();
     PyThread_acquire_lock(w->done, WAIT_LOCK);
     if (PyThread_start_new_thread(watch_threads, w) == PYTHREAD_INVALID_THREAD_ID) {
         PyThread_release_lock(w->done);
@@ -207,8 +210,8 @@ static void
 end_watch(module_state *state)
 {
     watch *w = state->watch;
-    if (w != NULL) {
-        state->watch = NULL;
+    state->watch = NULL;
+    if (w != NULL && w->generation == subi_generation()) {
         atomic_store(&w->over, true);
         Py_BEGIN_ALLOW_THREADS
         PyThread_acquire_lock(w->done, WAIT_LOCK);
@@ -229,6 +232,19 @@ stop_runs_without_gil(void)
     return stopped;
 }
 
+// False: some could not be closed, by us or by the daemon threads that are at it.
+static bool
+close_all(module_state *state, int64_t owner)
+{
+    bool closed = subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END));
+    if (owner == SUBI_NOBODY) {
+        Py_BEGIN_ALLOW_THREADS
+        closed = subi_quiesce(subi_deadline(THREADS_END)) == SUBI_OK && closed;
+        Py_END_ALLOW_THREADS
+    }
+    return closed;
+}
+
 // From atexit: only daemon threads of this interpreter may be alive.
 static PyObject *
 at_exit(PyObject *module, PyObject *unused)
@@ -240,11 +256,13 @@ at_exit(PyObject *module, PyObject *unused)
         Py_RETURN_NONE;
     }
     end_watch(state);
+    if (is_main) {
+        subi_refuse_runs();
+    }
     bool stopped = !is_main || subi_running() == 0 || stop_runs_without_gil();
-    bool closed = stopped && subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END));
+    bool closed = stopped && close_all(state, owner);
     if (!closed && is_main) {
-        closed = stopped && stop_runs_without_gil() &&
-                 subi_lifecycle_close_all(state, owner, subi_deadline(THREADS_END));
+        closed = stopped && stop_runs_without_gil() && close_all(state, owner);
         if (!closed) {
             abandon(state);
         }

@@ -37,7 +37,7 @@ static void
 interpreter_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    subi_lifecycle_drop_user(get_state_of(self), interp_of(self));
+    subi_lifecycle_drop_user(interp_of(self));
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -164,7 +164,7 @@ static PyObject *
 perform(PyObject *self, run *r)
 {
     module_state *state = get_state_of(self);
-    subi_result began = subi_run(state, interp_of(self), r);
+    subi_result began = subi_run(interp_of(self), r);
     if (began != SUBI_OK) {
         return subi_raise_interp(state, began, subi_interp_id(interp_of(self)));
     }
@@ -393,10 +393,7 @@ create(PyObject *module, PyObject *args, PyObject *kwds)
         return NULL;
     }
     PyObject *self = new_interpreter(state, i);
-    if (self == NULL) {
-        subi_lifecycle_close(state, i, SUBI_FOREVER);
-    }
-    subi_interp_drop(i);
+    subi_lifecycle_drop_user(i);
     return self;
 }
 

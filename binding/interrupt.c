@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "interrupt.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "backend.h"
@@ -9,8 +10,18 @@
 // Taking a GIL cannot be given up, so a thread of its own does it, and says so when it is done.
 typedef struct delivery {
     native *n;
-    subi_channel *done;  // one reference
+    PyThread_type_lock done;      // held until the exceptions are raised
+    _Atomic unsigned references;  // atomic: of both threads; the last one frees
 } delivery;
+
+static void
+drop(delivery *d)
+{
+    if (atomic_fetch_sub(&d->references, 1) == 1) {
+        PyThread_free_lock(d->done);
+        free(d);
+    }
+}
 
 // The run in progress, and threads that the interpreter started. The other thread states of ours
 // are idle: for them the exception would come at the beginning of their next run.
@@ -42,36 +53,43 @@ static void
 deliver(void *arg)
 {
     delivery *d = arg;
-    subi_message m = subi_message_none();
     raise_in_running_threads(d->n);
-    subi_channel_send(d->done, SUBI_NOBODY, &m, SUBI_TRY);
-    subi_channel_drop(d->done);
-    free(d);
+    PyThread_release_lock(d->done);
+    drop(d);
+}
+
+static delivery *
+start_delivery(native *n)
+{
+    delivery *d = malloc(sizeof(*d));
+    if (d == NULL || (d->done = PyThread_allocate_lock()) == NULL) {
+        free(d);
+        return NULL;
+    }
+    d->n = n;
+    atomic_init(&d->references, 2);
+    PyThread_acquire_lock(d->done, WAIT_LOCK);
+    if (PyThread_start_new_thread(deliver, d) == PYTHREAD_INVALID_THREAD_ID) {
+        PyThread_release_lock(d->done);
+        PyThread_free_lock(d->done);
+        free(d);
+        return NULL;
+    }
+    return d;
 }
 
 subi_result
 subi_interrupt(subi_interp *i, int64_t deadline)
 {
-    native *n = subi_interp_data(i);
-    delivery *d = malloc(sizeof(*d));
-    subi_channel *done;
-    if (d == NULL || subi_channel_new(SUBI_UNBOUNDED, &done) != SUBI_OK) {
-        free(d);
+    delivery *d = start_delivery(subi_interp_data(i));
+    if (d == NULL) {
         return SUBI_NOMEM;
     }
-    subi_channel_hold(done);
-    *d = (delivery){.n = n, .done = done};
-    subi_result r = SUBI_NOMEM;
-    if (PyThread_start_new_thread(deliver, d) != PYTHREAD_INVALID_THREAD_ID) {
-        subi_message m;
-        do {
-            r = subi_channel_recv(done, SUBI_NOBODY, &m, deadline);
-        } while (r == SUBI_INTERRUPTED);
+    int64_t left = deadline - subi_now();
+    PyLockStatus got = PyThread_acquire_lock_timed(d->done, left > 0 ? left / 1000 : 0, 0);
+    if (got == PY_LOCK_ACQUIRED) {
+        PyThread_release_lock(d->done);
     }
-    else {
-        subi_channel_drop(done);
-        free(d);
-    }
-    subi_channel_drop(done);
-    return r;
+    drop(d);
+    return got == PY_LOCK_ACQUIRED ? SUBI_OK : SUBI_TIMEOUT;
 }

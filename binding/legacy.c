@@ -47,10 +47,7 @@ legacy_create(PyObject *module, PyObject *args, PyObject *kwds)
         return NULL;
     }
     PyObject *id = subi_interpreter_id_new(state, i);
-    if (id == NULL) {
-        subi_lifecycle_close(state, i, SUBI_FOREVER);
-    }
-    subi_interp_drop(i);
+    subi_lifecycle_drop_user(i);
     return id;
 }
 
@@ -296,7 +293,7 @@ run_string(module_state *state, subi_interp *i, const char *script, PyObject *sh
         return NULL;
     }
     run r = {.script = script, .shared = parsed == 0 ? &m : NULL};
-    subi_result began = subi_run(state, i, &r);
+    subi_result began = subi_run(i, &r);
     subi_message_fini(&m);
     if (began != SUBI_OK) {
         return raise_run(began, i);

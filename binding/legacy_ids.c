@@ -152,7 +152,7 @@ interpreter_id_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     subi_interp *i = ((interpreter_id *)self)->interp;
     if (i != NULL) {
-        subi_lifecycle_drop_user(get_state_of(self), i);
+        subi_lifecycle_drop_user(i);
     }
     type->tp_free(self);
     Py_DECREF(type);

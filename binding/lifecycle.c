@@ -227,6 +227,26 @@ make_native(module_state *state, const backend *b, subi_interp *record)
     return c.result;
 }
 
+static void
+take_back(subi_interp *i)
+{
+    subi_interp_begin_close(i, SUBI_TRY);
+    subi_interp_end_close(i, true);
+    subi_interp_drop(i);
+}
+
+static void
+raise_not_made(module_state *state, subi_result r)
+{
+    if (r == SUBI_NOMEM) {
+        PyErr_NoMemory();
+    }
+    else {
+        PyErr_SetString(state->InterpreterError,
+                        "the interpreter could not be made: the process is ending");
+    }
+}
+
 subi_interp *
 subi_lifecycle_create(module_state *state, const backend *b, const char *name)
 {
@@ -234,18 +254,20 @@ subi_lifecycle_create(module_state *state, const backend *b, const char *name)
     if (subi_exit_arm(state) < 0) {
         return NULL;
     }
-    if (subi_interp_new(b->kind, name, state->self_id, &i) != SUBI_OK) {
-        PyErr_NoMemory();
+    subi_result r = subi_interp_new(b->kind, name, state->self_id, &i);
+    if (r != SUBI_OK) {
+        raise_not_made(state, r);
         return NULL;
     }
-    int r = make_native(state, b, i);
+    subi_interp_hold_user(
+        i);  // the caller's: others may list the interpreter as soon as it is idle
+    if (make_native(state, b, i) < 0) {
+        subi_interp_leave(i);
+        take_back(i);
+        return NULL;
+    }
+    subi_interp_hold(i);  // the interpreter's own, until it is closed
     subi_interp_leave(i);
-    if (r < 0) {
-        subi_interp_begin_close(i, SUBI_TRY);
-        subi_interp_end_close(i, true);
-        subi_interp_drop(i);
-        return NULL;
-    }
     return i;
 }
 
@@ -293,7 +315,8 @@ describe_threads(PyObject *threading, char *out, size_t size)
     PyObject *threads = PyObject_CallMethod(threading, "enumerate", NULL);
     PyObject *current = PyObject_CallMethod(threading, "current_thread", NULL);
     out[0] = 0;
-    for (Py_ssize_t i = 0; threads != NULL && i < PyList_GET_SIZE(threads); i++) {
+    for (Py_ssize_t i = 0; threads != NULL && PyList_Check(threads) && i < PyList_GET_SIZE(threads);
+         i++) {
         PyObject *thread = PyList_GET_ITEM(threads, i);
         const char *type = Py_TYPE(thread)->tp_name;
         PyObject *name = PyObject_GetAttrString(thread, "name");
@@ -323,41 +346,45 @@ let_threads_run(int64_t *pause)
     *pause = *pause * 2 < JOIN_SLICE ? *pause * 2 : JOIN_SLICE;
 }
 
-// Signal handlers of the caller, which is waiting for us. SUBI_INTERRUPTED: one raised.
-static subi_result
-check_signals_in(PyThreadState *outer)
+// Whether the calling thread is one of the interpreter's own, further out: it would wait for itself.
+static bool
+is_one_of_its_threads(native *n)
 {
-    PyThreadState *here = PyEval_SaveThread();
-    PyEval_RestoreThread(outer);
-    subi_result r = PyErr_CheckSignals() < 0 ? SUBI_INTERRUPTED : SUBI_OK;
-    PyEval_SaveThread();
-    PyEval_RestoreThread(here);
-    return r;
+    PyThreadState *t = PyInterpreterState_ThreadHead(n->interp);
+    for (; t != NULL; t = PyThreadState_Next(t)) {
+        if (t->thread_id == PyThread_get_thread_ident() && !subi_thread_state_is_kept(n, t)) {
+            return true;
+        }
+    }
+    return false;
 }
 
-// Attached to the interpreter. SUBI_OK: no other threads are left. SUBI_TIMEOUT: names says which
-// are. SUBI_INTERRUPTED: an exception is set in outer.
+// Attached to the interpreter. Waits a moment for its threads. SUBI_OK: none is left. SUBI_BUSY:
+// the caller is one. SUBI_TIMEOUT: names says which are. SUBI_INTERRUPTED: look at signals, and
+// call again.
 static subi_result
-join_threads(native *n, PyThreadState *outer, int64_t deadline, char *names, size_t size)
+join_threads(native *n, int64_t deadline, char *names, size_t size)
 {
     if (count_other_threads(n) == 0) {
         return SUBI_OK;
+    }
+    if (is_one_of_its_threads(n)) {
+        return SUBI_BUSY;
     }
     PyObject *threading = imported_threading();
     if (threading != NULL) {
         run_threading_atexit(threading);
     }
-    int64_t pause = JOIN_PAUSE_FIRST;
-    subi_result r = SUBI_OK;
-    while (r == SUBI_OK && count_other_threads(n) > 0) {
-        if (deadline <= subi_now()) {
-            r = SUBI_TIMEOUT;
-            break;
-        }
+    subi_result r = SUBI_INTERRUPTED;
+    for (int64_t pause = JOIN_PAUSE_FIRST; r == SUBI_INTERRUPTED && pause < JOIN_SLICE;) {
         let_threads_run(&pause);
-        r = check_signals_in(outer);
+        if (count_other_threads(n) == 0) {
+            r = SUBI_OK;
+        }
+        else if (deadline <= subi_now()) {
+            r = SUBI_TIMEOUT;
+        }
     }
-    names[0] = 0;
     if (r == SUBI_TIMEOUT && threading != NULL) {
         describe_threads(threading, names, size);
     }
@@ -365,19 +392,64 @@ join_threads(native *n, PyThreadState *outer, int64_t deadline, char *names, siz
     return r;
 }
 
-// No thread state, no GIL. As join_threads; SUBI_OK: the interpreter is gone.
+// What Py_EndInterpreter would do later, when it is too late for threads that they start.
+static void
+run_atexit_functions(void)
+{
+    PyObject *atexit = PyImport_ImportModule("atexit");
+    PyObject *result = atexit != NULL ? PyObject_CallMethod(atexit, "_run_exitfuncs", NULL) : NULL;
+    if (result == NULL) {
+        PyErr_WriteUnraisable(atexit);
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(atexit);
+}
+
+// No thread state, no GIL. As join_threads; SUBI_OK: the interpreter is gone. SUBI_NOMEM.
 static subi_result
-end_without_threads(native *n, PyThreadState *outer, int64_t deadline, char *names, size_t size)
+end_without_threads(native *n, int64_t deadline, char *names, size_t size)
 {
     if (subi_thread_state_attach(n) == NULL) {
         return SUBI_NOMEM;
     }
-    subi_result r = join_threads(n, outer, deadline, names, size);
+    subi_result r = join_threads(n, deadline, names, size);
+    if (r == SUBI_OK) {
+        run_atexit_functions();
+        subi_thread_state_drop_others(n);  // which runs finalizers
+        r = join_threads(n, deadline, names, size);
+    }
     if (r == SUBI_OK) {
         end(n);
     }
     else {
         subi_thread_state_detach();
+    }
+    return r;
+}
+
+// In state CLOSING. As end_without_threads, but SUBI_INTERRUPTED: a signal handler raised. With
+// state NULL signals are not looked at.
+static subi_result
+end_or_give_up(module_state *state, native *n, int64_t deadline, char *names, size_t size)
+{
+    subi_result r;
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        r = end_without_threads(n, deadline, names, size);
+        Py_END_ALLOW_THREADS
+    } while (r == SUBI_INTERRUPTED && (state == NULL || subi_check_signals(state) == 0));
+    return r;
+}
+
+static subi_result
+close_interp(module_state *state, subi_interp *i, int64_t deadline, char *names, size_t size)
+{
+    native *n = subi_interp_data(i);
+    subi_result r = end_or_give_up(state, n, deadline, names, size);
+    subi_interp_end_close(i, r == SUBI_OK);
+    if (r == SUBI_OK) {
+        free(n);
+        subi_interp_drop(i);  // the reference of the interpreter itself
     }
     return r;
 }
@@ -390,15 +462,8 @@ subi_lifecycle_close(module_state *state, subi_interp *i, int64_t deadline)
     if (r != SUBI_OK) {
         return r;
     }
-    native *n = subi_interp_data(i);
-    PyThreadState *outer = PyEval_SaveThread();
-    r = end_without_threads(n, outer, deadline, names, sizeof(names));
-    subi_interp_end_close(i, r == SUBI_OK);
-    PyEval_RestoreThread(outer);
-    if (r == SUBI_OK) {
-        free(n);
-    }
-    else if (r == SUBI_TIMEOUT) {
+    r = close_interp(state, i, deadline, names, sizeof(names));
+    if (r == SUBI_TIMEOUT) {
         PyErr_Format(PyExc_TimeoutError, "interpreter %lld still has threads running: %s",
                      (long long)subi_interp_id(i), names[0] != 0 ? names : "not known by name");
     }
@@ -409,13 +474,14 @@ subi_lifecycle_close(module_state *state, subi_interp *i, int64_t deadline)
 }
 
 // For closings that nobody asked for in so many words: does not wait for threads, which keep the
-// interpreter open until the process ends, and reports nothing.
+// interpreter open until the process ends, runs no signal handlers, and reports nothing.
 static void
-close_quietly(module_state *state, subi_interp *i)
+close_quietly(subi_interp *i)
 {
+    char names[8];
     PyObject *exc = PyErr_GetRaisedException();
-    if (subi_lifecycle_close(state, i, subi_now() + QUIET_CLOSE_WAIT) != SUBI_OK) {
-        PyErr_Clear();
+    if (subi_interp_begin_close(i, SUBI_TRY) == SUBI_OK) {
+        close_interp(NULL, i, subi_now() + QUIET_CLOSE_WAIT, names, sizeof(names));
     }
     PyErr_SetRaisedException(exc);
 }
@@ -427,19 +493,19 @@ subi_lifecycle_is_ours(subi_interp *i)
 }
 
 void
-subi_lifecycle_drop_user(module_state *state, subi_interp *i)
+subi_lifecycle_drop_user(subi_interp *i)
 {
     if (subi_interp_drop_user(i) && subi_lifecycle_is_ours(i)) {
-        close_quietly(state, i);
+        close_quietly(i);
     }
     subi_interp_drop(i);
 }
 
 void
-subi_lifecycle_close_orphan(module_state *state, subi_interp *i)
+subi_lifecycle_close_orphan(subi_interp *i)
 {
     if (subi_lifecycle_is_ours(i)) {
-        close_quietly(state, i);
+        close_quietly(i);
     }
 }
 

@@ -7,26 +7,29 @@
 #include "backend.h"
 #include "state.h"
 
-// Makes an interpreter, idle, with the caller's sys.path. A new reference, or NULL with
-// InterpreterError or MemoryError. name may be NULL.
+// Makes an interpreter, idle, with the caller's sys.path. A new reference, which is also a user: to
+// be given up with subi_lifecycle_drop_user. NULL with InterpreterError or MemoryError. name may be
+// NULL.
 subi_interp *subi_lifecycle_create(module_state *state, const backend *b, const char *name);
 
 // Closes an idle interpreter: joins the threads that it started, runs its atexit functions, frees
 // it. Waits for a run in progress, and for the threads, until the deadline; when one is still
-// alive then, the interpreter stays as it was.
-// SUBI_OK, or with an exception set any other: SUBI_INTERRUPTED, SUBI_TIMEOUT (TimeoutError says
-// which threads). What the core's begin_close answers otherwise comes without an exception.
+// alive then, the interpreter stays open.
+// SUBI_OK, or with an exception set: SUBI_INTERRUPTED, SUBI_TIMEOUT (TimeoutError says which
+// threads), SUBI_NOMEM. Without one: SUBI_BUSY (also when the caller is one of its threads), and
+// whatever else the core's begin_close answers.
 subi_result subi_lifecycle_close(module_state *state, subi_interp *i, int64_t deadline);
 
 // Whether i is of a kind that we make, and so may close.
 bool subi_lifecycle_is_ours(subi_interp *i);
 
 // For a Python object that stands for the interpreter and goes away: closes it when it was the
-// last one. Keeps the exception that is set, raises none. Drops the object's reference.
-void subi_lifecycle_drop_user(module_state *state, subi_interp *i);
+// last one, unless it has threads. Keeps the exception that is set, raises none. Drops the
+// object's reference.
+void subi_lifecycle_drop_user(subi_interp *i);
 
 // Closes an interpreter that lost its last user during the run that just ended.
-void subi_lifecycle_close_orphan(module_state *state, subi_interp *i);
+void subi_lifecycle_close_orphan(subi_interp *i);
 
 // Closes all interpreters of ours, or those that interpreter `owner` made, the newest first. Waits
 // as subi_lifecycle_close, raises nothing. False: some are left.

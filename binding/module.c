@@ -119,7 +119,8 @@ module_free(void *module)
     module_state *state = get_state(module);
     module_clear(module);
     if (state->self != NULL) {
-        if (subi_interp_kind(state->self) == SUBI_KIND_FOREIGN) {
+        if (subi_interp_kind(state->self) == SUBI_KIND_FOREIGN &&
+            subi_interp_state(state->self) == SUBI_STATE_RUNNING) {
             // it is ending; nobody else holds its state, so these cannot fail
             subi_interp_leave(state->self);
             if (subi_interp_begin_close(state->self, SUBI_TRY) == SUBI_OK) {

@@ -22,7 +22,13 @@ state_here(void)
     if (module == NULL) {
         return NULL;
     }
-    module_state *state = get_state(module);
+    module_state *state = NULL;
+    if (PyModule_Check(module) && PyModule_GetDef(module) == &subi_module_def) {
+        state = get_state(module);
+    }
+    else {
+        PyErr_SetString(PyExc_ImportError, "subinterpreters._subinterpreters was replaced");
+    }
     Py_DECREF(module);  // sys.modules keeps it
     return state;
 }
@@ -204,7 +210,7 @@ raise_kept_signal(native *n, run *r)
 }
 
 subi_result
-subi_run(module_state *state, subi_interp *i, run *r)
+subi_run(subi_interp *i, run *r)
 {
     subi_result entered = subi_interp_enter(i);
     if (entered != SUBI_OK) {
@@ -227,7 +233,7 @@ subi_run(module_state *state, subi_interp *i, run *r)
     PyEval_RestoreThread(outer);
     raise_kept_signal(n, r);
     if (subi_interp_leave(i)) {
-        subi_lifecycle_close_orphan(state, i);
+        subi_lifecycle_close_orphan(i);
     }
     return SUBI_OK;
 }

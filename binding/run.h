@@ -28,7 +28,7 @@ typedef struct run {
 
 // Runs it, or with script NULL just binds. SUBI_OK: see r->outcome. SUBI_BUSY, SUBI_CLOSED,
 // SUBI_FORKED, SUBI_NOMEM: it did not begin; no exception is set.
-subi_result subi_run(module_state *state, subi_interp *i, run *r);
+subi_result subi_run(subi_interp *i, run *r);
 
 // Items of the tuple in run.failure.
 enum {

@@ -33,6 +33,7 @@ struct subi_interp {
 };
 
 static subi__table interps = SUBI__TABLE_INIT;
+static _Atomic bool no_more_runs;               // atomic: set once, by subi_refuse_runs
 static subi__lock main_lock = SUBI__LOCK_INIT;  // serialises the making of the main record
 
 // The main interpreter and foreign ones are always running; what subi_running counts are ours.
@@ -69,6 +70,12 @@ add(subi_kind kind, const char *name, int64_t owner, subi_interp **out)
     }
     if (counts_as_run(i)) {
         subi__run_begins();  // until subi_interp_leave
+        // after it was counted: whoever sets the flag and then waits for runs will not miss it
+        if (atomic_load(&no_more_runs)) {
+            subi__run_ends();
+            subi_interp_drop(i);
+            return SUBI_CLOSED;
+        }
     }
     *out = i;
     return SUBI_OK;
@@ -146,13 +153,21 @@ has_native(subi__entry *e, const void *native)
     return atomic_load(&((subi_interp *)e)->native) == native;
 }
 
+static bool
+has_native_and_is_open(subi__entry *e, const void *native)
+{
+    return has_native(e, native) && is_open(e);
+}
+
 subi_interp *
 subi_interp_find(const void *native)
 {
     if (native == NULL) {
         return NULL;  // not those that have no pointer yet
     }
-    return (subi_interp *)subi__table_search(&interps, has_native, native);
+    // the memory of one that is closing may be that of a new one already
+    subi__entry *e = subi__table_search(&interps, has_native_and_is_open, native);
+    return (subi_interp *)(e != NULL ? e : subi__table_search(&interps, has_native, native));
 }
 
 subi_result
@@ -171,6 +186,7 @@ subi__interps_forget(void)
 {
     subi__lock_init(&main_lock);
     subi__table_forget(&interps);
+    atomic_store(&no_more_runs, false);
 }
 
 int64_t
@@ -259,12 +275,15 @@ subi_interp_enter(subi_interp *i)
     subi__lock_acquire(&i->lock);
     if (i->state == SUBI_STATE_IDLE) {
         change(i, SUBI_STATE_RUNNING);
-        if (counts_as_run(i)) {
-            subi__run_begins();
-        }
+        subi__run_begins();
     }
     else {
         r = i->state == SUBI_STATE_RUNNING ? SUBI_BUSY : SUBI_CLOSED;
+    }
+    if (r == SUBI_OK && atomic_load(&no_more_runs)) {  // as in add
+        change(i, SUBI_STATE_IDLE);
+        subi__run_ends();
+        r = SUBI_CLOSED;
     }
     bool first = r == SUBI_OK && !i->has_run;
     i->has_run = i->has_run || first;
@@ -273,6 +292,12 @@ subi_interp_enter(subi_interp *i)
         subi__first_run_begins(&i->first_run);
     }
     return r;
+}
+
+void
+subi_refuse_runs(void)
+{
+    atomic_store(&no_more_runs, true);
 }
 
 bool
@@ -320,6 +345,7 @@ subi_interp_begin_close(subi_interp *i, int64_t deadline)
     if (i->state == SUBI_STATE_IDLE) {
         r = SUBI_OK;
         change(i, SUBI_STATE_CLOSING);
+        subi__run_begins();  // until subi_interp_end_close
     }
     else if (i->state != SUBI_STATE_RUNNING) {
         r = SUBI_CLOSED;
@@ -341,6 +367,7 @@ subi_interp_end_close(subi_interp *i, bool closed)
     assert(i->state == SUBI_STATE_CLOSING);
     change(i, closed ? SUBI_STATE_CLOSED : SUBI_STATE_IDLE);
     subi__lock_release(&i->lock);
+    subi__run_ends();
 }
 
 void

@@ -240,7 +240,7 @@ typedef enum subi_state {
 } subi_state;
 
 // A new record in state RUNNING (it is being made), owned by interpreter `owner`. `name` is
-// copied and may be NULL. *out gets one reference.
+// copied and may be NULL. *out gets one reference. SUBI_NOMEM, SUBI_CLOSED (subi_refuse_runs).
 SUBI_EXPORT subi_result subi_interp_new(subi_kind kind, const char *name, int64_t owner,
                                         subi_interp **out);
 SUBI_EXPORT void subi_interp_hold(subi_interp *i);
@@ -311,12 +311,12 @@ SUBI_EXPORT bool subi_thread_is_initial(void);
 // SUBI_FORKED.
 SUBI_EXPORT uint32_t subi_generation(void);
 
-// How many runs are in progress (see subi_interp_enter), and how many threads are waiting on
-// channels.
+// How many runs (see subi_interp_enter), makings and closings of interpreters are in progress, and
+// how many threads are waiting on channels.
 SUBI_EXPORT uint32_t subi_running(void);
 SUBI_EXPORT uint32_t subi_waiting(void);
 
-// Waits until no run is in progress. SUBI_TIMEOUT, SUBI_INTERRUPTED.
+// Waits until subi_running() is 0. SUBI_TIMEOUT, SUBI_INTERRUPTED.
 SUBI_EXPORT subi_result subi_quiesce(int64_t deadline);
 
 // A gate for work that keeps a processor busy, the making of interpreters: it lets as many threads
@@ -326,6 +326,9 @@ SUBI_EXPORT subi_result subi_quiesce(int64_t deadline);
 // Blocks; not to be entered with a GIL held.
 SUBI_EXPORT void subi_workshop_enter(bool alone);
 SUBI_EXPORT void subi_workshop_leave(bool alone);
+
+// For the process's exit: from now on no run begins and no interpreter is made (SUBI_CLOSED).
+SUBI_EXPORT void subi_refuse_runs(void);
 
 // For the process's exit: closes every channel, so that every waiting thread comes back with
 // SUBI_CLOSED. Later sends and receives fail the same way.
