@@ -24,6 +24,9 @@ subi_generation(void)
     return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
+// How often this thread is inside: making or ending an interpreter may run code that ends another.
+static _Thread_local int workshop_depth;
+
 static void
 gates_init(void)
 {
@@ -42,6 +45,7 @@ after_fork_in_child(void)
     atomic_store(&waiting, 0);
     atomic_store(&quiescing, 0);
     gates_init();
+    workshop_depth = 0;
     subi__channels_forget();
     subi__interps_forget();
     subi__thread_survived();
@@ -106,9 +110,6 @@ subi_quiesce(int64_t deadline)
     atomic_fetch_sub(&quiescing, 1);
     return n == 0 ? SUBI_OK : r;
 }
-
-// How often this thread is inside: making or ending an interpreter may run code that ends another.
-static _Thread_local int workshop_depth;
 
 void
 subi_workshop_enter(bool alone)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A process that has interpreters forks: the child starts anew, the parent notices nothing."""
 
+import sys
+
 import pytest
 from support import run_script
 
@@ -259,5 +261,9 @@ assert si.list_all() == [si.get_main()]
 """
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 13),
+    reason="on 3.12 the child may find locks of Python taken for ever by threads it does not have",
+)
 def test_fork_while_other_threads_are_inside_the_library():
     run_script(OTHER_THREAD, "20")
