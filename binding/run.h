@@ -45,7 +45,7 @@ enum {
 PyObject *subi_run_failure(module_state *state, run *r);
 
 // A message with the items of a dict, for run.shared: keys must be str. -1 with an exception set.
-// encode is used for the values.
+// check, if not NULL, is asked about each value first: -1 with an exception set refuses it.
 int subi_run_pack(module_state *state, PyObject *dict,
                   int (*check)(module_state *, PyObject *value), subi_message *m);
 
