@@ -61,9 +61,13 @@ end_interpreter(native *n, PyThreadState *last)
     Py_EndInterpreter(last);
 }
 
+// CPython 3.12 cannot make a thread state in an interpreter that has none left, and some of its
+// modules do not go away.
+#define RENEWABLE (PY_VERSION_HEX >= 0x030D0000)
+
 static const backend backends[] = {
-    {"own", SUBI_KIND_OWN, create_own, end_interpreter},
-    {"shared", SUBI_KIND_SHARED, create_shared, end_interpreter},
+    {"own", SUBI_KIND_OWN, RENEWABLE, create_own, end_interpreter},
+    {"shared", SUBI_KIND_SHARED, false, create_shared, end_interpreter},
 };
 
 const backend *

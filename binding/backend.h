@@ -7,6 +7,7 @@
 
 #include "state.h"
 
+struct birth;
 struct kept_thread_state;
 
 // The binding's part of an interpreter's record (subi_interp_data). Touched only by the thread
@@ -14,6 +15,7 @@ struct kept_thread_state;
 typedef struct native {
     const struct backend *backend;
     PyInterpreterState *interp;
+    struct birth *birth;             // renew.c: the state it was born with; NULL: not noted
     struct kept_thread_state *kept;  // thread_state.c: this interpreter's thread states
     PyThreadState *current;          // of the run in progress, else NULL
     PyThreadState *outer;            // the caller's thread state during a run; NULL: it had none
@@ -23,6 +25,7 @@ typedef struct native {
 typedef struct backend {
     const char *name;  // the value of `isolation`
     subi_kind kind;
+    bool renewable;  // whether renew.c knows all that can change in such an interpreter
 
     // Makes the interpreter. The calling thread has no thread state and no GIL, before and after.
     // *kept by thread_state.c gets the new thread state. On failure *error is a static string.

@@ -258,6 +258,7 @@ at_exit(PyObject *module, PyObject *unused)
     end_watch(state);
     if (is_main) {
         subi_refuse_runs();
+        subi_reserve_set_limit(0);
     }
     bool stopped = !is_main || subi_running() == 0 || stop_runs_without_gil();
     bool closed = stopped && close_all(state, owner);
@@ -267,6 +268,7 @@ at_exit(PyObject *module, PyObject *unused)
             abandon(state);
         }
     }
+    subi_lifecycle_trim_reserve(true);
     if (is_main) {
         subi_remedies_at_exit();
     }

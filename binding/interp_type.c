@@ -441,7 +441,44 @@ get_main(PyObject *module, PyObject *unused)
     return self;
 }
 
+PyDoc_STRVAR(
+    set_reserve_limit_doc,
+    "set_reserve_limit(limit, /)\n--\n\n"
+    "Set how many closed interpreters the process keeps for create() to use again.\n\n"
+    "A closed interpreter of kind 'own' is reset to the state it was made in. Only when every\n"
+    "object that the collector knows is proved to be as it was, and no other is left, create()\n"
+    "may return it as a new one. At first the limit is two for each processor, at least four.\n\n"
+    "Args:\n"
+    "    limit: an int, 0 to 256. 0 turns it off. Those that are kept and too many are ended.\n\n"
+    "Raises:\n"
+    "    TypeError, ValueError: limit is not as above.");
+
+static PyObject *
+set_reserve_limit(PyObject *module, PyObject *arg)
+{
+    Py_ssize_t limit = PyNumber_AsSsize_t(arg, NULL);
+    if (limit == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (limit < 0 || (size_t)limit > SUBI_RESERVE_MAX) {
+        return PyErr_Format(PyExc_ValueError, "limit must be 0 to %zu, got %zd", SUBI_RESERVE_MAX,
+                            limit);
+    }
+    subi_reserve_set_limit((size_t)limit);
+    subi_lifecycle_trim_reserve(false);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+get_reserve_limit(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromSize_t(subi_reserve_limit());
+}
+
 PyMethodDef subi_interp_functions[] = {
+    {"set_reserve_limit", set_reserve_limit, METH_O, set_reserve_limit_doc},
+    {"get_reserve_limit", get_reserve_limit, METH_NOARGS,
+     "get_reserve_limit()\n--\n\nWhat set_reserve_limit() has set, or the first limit."},
     {"create", (PyCFunction)(void (*)(void))create, METH_VARARGS | METH_KEYWORDS, create_doc},
     {"list_all", list_all, METH_NOARGS,
      "list_all()\n--\n\nThe interpreters of this process that are open, as a list."},

@@ -9,7 +9,7 @@
 
 // Taking a GIL cannot be given up, so a thread of its own does it, and says so when it is done.
 typedef struct delivery {
-    native *n;
+    subi_interp *i;               // one reference; pinned until the exceptions are raised
     PyThread_type_lock done;      // held until the exceptions are raised
     _Atomic unsigned references;  // atomic: of both threads; the last one frees
 } delivery;
@@ -18,6 +18,7 @@ static void
 drop(delivery *d)
 {
     if (atomic_fetch_sub(&d->references, 1) == 1) {
+        subi_interp_drop(d->i);
         PyThread_free_lock(d->done);
         free(d);
     }
@@ -53,25 +54,28 @@ static void
 deliver(void *arg)
 {
     delivery *d = arg;
-    raise_in_running_threads(d->n);
+    raise_in_running_threads(subi_interp_data(d->i));
+    subi_interp_unpin(d->i);
     PyThread_release_lock(d->done);
     drop(d);
 }
 
 static delivery *
-start_delivery(native *n)
+start_delivery(subi_interp *i)
 {
     delivery *d = malloc(sizeof(*d));
     if (d == NULL || (d->done = PyThread_allocate_lock()) == NULL) {
         free(d);
         return NULL;
     }
-    d->n = n;
+    subi_interp_hold(i);
+    d->i = i;
     atomic_init(&d->references, 2);
     PyThread_acquire_lock(d->done, WAIT_LOCK);
     if (PyThread_start_new_thread(deliver, d) == PYTHREAD_INVALID_THREAD_ID) {
         PyThread_release_lock(d->done);
         PyThread_free_lock(d->done);
+        subi_interp_drop(i);
         free(d);
         return NULL;
     }
@@ -81,8 +85,12 @@ start_delivery(native *n)
 subi_result
 subi_interrupt(subi_interp *i, int64_t deadline)
 {
-    delivery *d = start_delivery(subi_interp_data(i));
+    if (!subi_interp_pin(i)) {
+        return SUBI_OK;  // whoever closes it interrupts nothing: no run is in progress
+    }
+    delivery *d = start_delivery(i);
     if (d == NULL) {
+        subi_interp_unpin(i);
         return SUBI_NOMEM;
     }
     int64_t left = deadline - subi_now();

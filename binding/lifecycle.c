@@ -6,6 +6,7 @@
 #include "blocking.h"
 #include "codec.h"
 #include "exit.h"
+#include "renew.h"
 #include "thread_state.h"
 
 // ---- creation ---------------------------------------------------------------------------------
@@ -114,12 +115,14 @@ forget_ended_main_thread(void)
 #endif
 }
 
-// Attached with no other thread left; detached afterwards.
+// Attached with no other thread left; no thread state afterwards.
 static void
 end(native *n)
 {
     subi_thread_state_drop_others(n);
     subi_thread_state_forget(n);
+    subi_birth_free(n->birth);
+    n->birth = NULL;
     forget_ended_main_thread();
     if (ALONE) {
         Py_BEGIN_ALLOW_THREADS
@@ -135,41 +138,109 @@ end(native *n)
 // One interpreter in the making.
 typedef struct creation {
     subi_interp *record;
-    native *n;
+    const backend *backend;
+    native *n;  // when it has been made
     subi_message sys_path;
     const char *error;        // a static string, when result is -1
     int result;               // 0, or -1
     PyThread_type_lock done;  // released by the other thread; NULL when there is none
 } creation;
 
-// No thread state, no GIL.
+// Ends one that is in nobody's hands. No thread state, before and after. Out of memory: it stays.
 static void
-create_and_set_up(creation *c)
+end_spare(native *n)
+{
+    if (subi_thread_state_attach(n) != NULL) {
+        end(n);
+        free(n);
+    }
+}
+
+// One from the reserve, to which the caller is then attached, or NULL. No thread state, no GIL.
+static native *
+take_spare(const backend *b)
+{
+    native *n;
+    while (b->renewable && (n = subi_reserve_take(false)) != NULL) {
+        if (!subi_birth_fits_environment(n->birth)) {
+            end_spare(n);
+        }
+        else if (subi_thread_state_attach(n) == NULL) {
+            if (!subi_reserve_put(n)) {
+                end_spare(n);
+            }
+            return NULL;
+        }
+        else if (subi_birth_install_main(n->birth) == 0) {
+            return n;
+        }
+        else {
+            end(n);
+            free(n);
+        }
+    }
+    return NULL;
+}
+
+// As take_spare; on failure *error is set.
+static native *
+make_new(const backend *b, const char **error)
+{
+    native *n = calloc(1, sizeof(*n));
+    if (n == NULL) {
+        *error = "out of memory";
+        return NULL;
+    }
+    n->backend = b;
+    if (b->create(n, error) < 0) {
+        free(n);
+        return NULL;
+    }
+    subi_thread_state_attach(n);  // the thread state is there: cannot fail
+    if (b->renewable && subi_reserve_limit() > 0) {
+        n->birth = subi_birth_new();
+    }
+    return n;
+}
+
+// Attached to c->n; no thread state afterwards. Code that runs in it from now on may import us.
+static void
+finish(creation *c)
 {
     native *n = c->n;
-    subi_workshop_enter(ALONE);
-    c->result = n->backend->create(n, &c->error);
-    subi_workshop_leave(ALONE);
-    if (c->result < 0) {
-        return;
-    }
-    subi_interp_set_native(c->record, n->interp, n);  // code that runs from now on may import us
-    subi_thread_state_attach(n);                      // the thread state is there: cannot fail
+    subi_interp_set_native(c->record, n->interp, n);
     if (set_up(&c->sys_path) == 0) {
         subi_thread_state_detach();
+        c->result = 0;
         return;
     }
-    c->result = -1;
     c->error = "its sys.path or _xxsubinterpreters could not be set";
     end(n);
     subi_interp_set_native(c->record, NULL, NULL);
+    free(n);
+}
+
+// No thread state, no GIL, before and after; so are those that follow.
+static void
+make_and_finish(creation *c)
+{
+    if (ALONE) {
+        subi_workshop_enter(true);
+    }
+    c->n = make_new(c->backend, &c->error);
+    if (ALONE) {
+        subi_workshop_leave(true);
+    }
+    if (c->n != NULL) {
+        finish(c);
+    }
 }
 
 static void
-create_on_this_thread_and_leave(void *arg)
+make_on_this_thread_and_leave(void *arg)
 {
     creation *c = arg;
-    create_and_set_up(c);
+    make_and_finish(c);
     if (c->result == 0) {
         subi_thread_state_drop_mine(c->n);
     }
@@ -180,7 +251,7 @@ create_on_this_thread_and_leave(void *arg)
 // thread takes glibc 200 us and more, and CPython makes a dozen of them while it makes an
 // interpreter. A thread of its own costs less than one of them.
 static bool
-create_on_another_thread(creation *c)
+make_on_another_thread(creation *c)
 {
     if (PY_VERSION_HEX < 0x030E0000 || !subi_thread_is_initial()) {
         return false;
@@ -191,7 +262,7 @@ create_on_another_thread(creation *c)
     }
     PyThread_acquire_lock(c->done, WAIT_LOCK);
     bool started =
-        PyThread_start_new_thread(create_on_this_thread_and_leave, c) != PYTHREAD_INVALID_THREAD_ID;
+        PyThread_start_new_thread(make_on_this_thread_and_leave, c) != PYTHREAD_INVALID_THREAD_ID;
     if (started) {
         PyThread_acquire_lock(c->done, WAIT_LOCK);
     }
@@ -200,28 +271,37 @@ create_on_another_thread(creation *c)
     return started;
 }
 
+// Whoever waits for a place may find that another interpreter has been closed meanwhile.
+static void
+take_or_make(creation *c)
+{
+    subi_workshop_enter(false);
+    c->n = take_spare(c->backend);
+    if (c->n != NULL) {
+        finish(c);
+    }
+    else if (!make_on_another_thread(c)) {
+        make_and_finish(c);
+    }
+    if (c->result == 0) {
+        subi_interp_stay(c->record);
+    }
+    subi_workshop_leave(false);
+}
+
 // -1 with an exception set.
 static int
 make_native(module_state *state, const backend *b, subi_interp *record)
 {
-    creation c = {.record = record, .n = calloc(1, sizeof(*c.n))};
-    if (c.n == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    c.n->backend = b;
+    creation c = {.record = record, .backend = b, .result = -1};
     if (pack_sys_path(state, &c.sys_path) < 0) {
-        free(c.n);
         return -1;
     }
     Py_BEGIN_ALLOW_THREADS
-    if (!create_on_another_thread(&c)) {
-        create_and_set_up(&c);
-    }
+    take_or_make(&c);
     Py_END_ALLOW_THREADS
     subi_message_fini(&c.sys_path);
     if (c.result < 0) {
-        free(c.n);
         PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s", c.error);
     }
     return c.result;
@@ -405,9 +485,26 @@ run_atexit_functions(void)
     Py_XDECREF(atexit);
 }
 
-// No thread state, no GIL. As join_threads; SUBI_OK: the interpreter is gone. SUBI_NOMEM.
+// Attached with no other thread left; no thread state afterwards. *renewed: it can serve again,
+// else it is gone.
+static void
+renew_or_end(native *n, bool *renewed)
+{
+    *renewed = false;
+    if (n->birth != NULL && subi_reserve_wants_one()) {
+        *renewed = subi_renew(n);
+        if (!*renewed) {
+            subi_reserve_attempt_failed();
+        }
+    }
+    if (!*renewed) {
+        end(n);
+    }
+}
+
+// No thread state, no GIL. As join_threads; SUBI_OK: as renew_or_end. SUBI_NOMEM.
 static subi_result
-end_without_threads(native *n, int64_t deadline, char *names, size_t size)
+end_without_threads(native *n, int64_t deadline, char *names, size_t size, bool *renewed)
 {
     if (subi_thread_state_attach(n) == NULL) {
         return SUBI_NOMEM;
@@ -419,7 +516,7 @@ end_without_threads(native *n, int64_t deadline, char *names, size_t size)
         r = join_threads(n, deadline, names, size);
     }
     if (r == SUBI_OK) {
-        end(n);
+        renew_or_end(n, renewed);
     }
     else {
         subi_thread_state_detach();
@@ -430,28 +527,58 @@ end_without_threads(native *n, int64_t deadline, char *names, size_t size)
 // In state CLOSING. As end_without_threads, but SUBI_INTERRUPTED: a signal handler raised. With
 // state NULL signals are not looked at.
 static subi_result
-end_or_give_up(module_state *state, native *n, int64_t deadline, char *names, size_t size)
+end_or_give_up(module_state *state, native *n, int64_t deadline, char *names, size_t size,
+               bool *renewed)
 {
     subi_result r;
     do {
         Py_BEGIN_ALLOW_THREADS
-        r = end_without_threads(n, deadline, names, size);
+        r = end_without_threads(n, deadline, names, size, renewed);
         Py_END_ALLOW_THREADS
     } while (r == SUBI_INTERRUPTED && (state == NULL || subi_check_signals(state) == 0));
     return r;
+}
+
+// What is left of a closed interpreter goes into the reserve, or away.
+static void
+settle(native *n, bool renewed)
+{
+    if (!renewed) {
+        free(n);
+    }
+    else if (!subi_reserve_put(n)) {
+        Py_BEGIN_ALLOW_THREADS
+        end_spare(n);
+        Py_END_ALLOW_THREADS
+    }
 }
 
 static subi_result
 close_interp(module_state *state, subi_interp *i, int64_t deadline, char *names, size_t size)
 {
     native *n = subi_interp_data(i);
-    subi_result r = end_or_give_up(state, n, deadline, names, size);
+    bool renewed;
+    subi_result r = end_or_give_up(state, n, deadline, names, size, &renewed);
+    if (r == SUBI_OK) {
+        subi_interp_set_native(i, NULL, NULL);
+        settle(n, renewed);
+    }
     subi_interp_end_close(i, r == SUBI_OK);
     if (r == SUBI_OK) {
-        free(n);
         subi_interp_drop(i);  // the reference of the interpreter itself
     }
     return r;
+}
+
+void
+subi_lifecycle_trim_reserve(bool all)
+{
+    native *n;
+    Py_BEGIN_ALLOW_THREADS
+    while ((n = subi_reserve_take(!all)) != NULL) {
+        end_spare(n);
+    }
+    Py_END_ALLOW_THREADS
 }
 
 subi_result

@@ -35,4 +35,7 @@ void subi_lifecycle_close_orphan(subi_interp *i);
 // as subi_lifecycle_close, raises nothing. False: some are left.
 bool subi_lifecycle_close_all(module_state *state, int64_t owner, int64_t deadline);
 
+// Ends the interpreters in the reserve, all of them or those above its limit. Releases the GIL.
+void subi_lifecycle_trim_reserve(bool all);
+
 #endif

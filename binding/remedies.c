@@ -76,3 +76,68 @@ subi_remedies_at_exit(void)
     }
 #endif
 }
+
+#define FORK_HOOK_LISTS(interp)                                                                    \
+    {&(interp)->before_forkers, &(interp)->after_forkers_parent, &(interp)->after_forkers_child}
+
+static Py_ssize_t
+size_of(PyObject *list)
+{
+    return list != NULL ? PyList_GET_SIZE(list) : 0;
+}
+
+subi_traces
+subi_remedies_note_traces(void)
+{
+    PyInterpreterState *here = PyInterpreterState_Get();
+    PyObject **lists[SUBI_FORK_MOMENTS] = FORK_HOOK_LISTS(here);
+    subi_traces traces = {
+        .syntax_trees = here->ast.AST_type != NULL,
+        .audit_hooks = size_of(here->audit_hooks),
+    };
+    for (int k = 0; k < SUBI_FORK_MOMENTS; k++) {
+        traces.fork_hooks[k] = size_of(*lists[k]);
+    }
+    return traces;
+}
+
+PyObject *
+subi_remedies_hidden_dict(void)
+{
+#if PY_VERSION_HEX >= 0x030F0000
+    return PyInterpreterState_Get()->imports.lazy_pending_submodules;
+#else
+    return NULL;
+#endif
+}
+
+static void
+forget_syntax_trees(PyInterpreterState *here)
+{
+    PyObject **end = (PyObject **)(&here->ast + 1);
+    for (PyObject **type = &here->ast.AST_type; type != end; type++) {
+        Py_CLEAR(*type);
+    }
+#if PY_VERSION_HEX >= 0x030D0000  // interpreters of 3.12 are not renewed
+    here->ast.once = (_PyOnceFlag){0};
+#endif
+}
+
+bool
+subi_remedies_remove_traces(const subi_traces *earlier)
+{
+    PyInterpreterState *here = PyInterpreterState_Get();
+    PyObject **lists[SUBI_FORK_MOMENTS] = FORK_HOOK_LISTS(here);
+    for (int k = 0; k < SUBI_FORK_MOMENTS; k++) {
+        if (earlier->fork_hooks[k] == 0) {
+            Py_CLEAR(*lists[k]);
+        }
+        else if (PyList_SetSlice(*lists[k], earlier->fork_hooks[k], PY_SSIZE_T_MAX, NULL) < 0) {
+            PyErr_Clear();
+        }
+    }
+    if (!earlier->syntax_trees) {
+        forget_syntax_trees(here);
+    }
+    return size_of(here->audit_hooks) == earlier->audit_hooks;
+}

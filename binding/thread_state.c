@@ -104,6 +104,25 @@ subi_thread_state_attach(native *n)
     return tstate;
 }
 
+int
+subi_thread_state_exchange(native *n)
+{
+    PyThreadState *old = PyThreadState_Get();
+    PyThreadState *new = PyThreadState_New(n->interp);
+    if (new == NULL) {
+        return -1;
+    }
+    for (kept_thread_state *k = n->kept; k != NULL; k = k->next) {
+        if (k->tstate == old) {
+            k->tstate = new;
+        }
+    }
+    PyThreadState_Swap(new);
+    PyThreadState_Clear(old);
+    PyThreadState_Delete(old);
+    return 0;
+}
+
 bool
 subi_thread_state_is_kept(const native *n, const PyThreadState *tstate)
 {

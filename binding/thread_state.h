@@ -16,6 +16,10 @@ int subi_thread_state_keep(native *n, PyThreadState *tstate);
 // Frees the thread states of threads that have ended. NULL: out of memory, nothing changed.
 PyThreadState *subi_thread_state_attach(native *n);
 
+// Replaces the calling thread's, which is attached and kept, by a new one, so that nothing of what
+// the thread left in it remains. -1: out of memory, nothing changed.
+int subi_thread_state_exchange(native *n);
+
 // Whether tstate is one of ours, and not of a thread that the interpreter itself started. Attached.
 bool subi_thread_state_is_kept(const native *n, const PyThreadState *tstate);
 

@@ -103,14 +103,20 @@ subi__gate_leave(subi__gate *g)
 }
 
 void
-subi__gate_host(subi__gate *g, subi__guest *guest)
+subi__gate_host(subi__gate *g, subi__guest *guest, int64_t time)
 {
     subi__lock_acquire(&g->lock);
-    guest->until = subi_now() + SUBI__GUEST_TIME;
-    guest->prev = g->list.prev;
-    guest->next = &g->list;
+    remove_guest(g, guest);
+    guest->until = subi_now() + time;
+    subi__guest *before = g->list.prev;
+    while (before != &g->list && before->until > guest->until) {
+        before = before->prev;
+    }
+    guest->prev = before;
+    guest->next = before->next;
     guest->prev->next = guest->next->prev = guest;
     g->guests++;
+    ask_first(g);  // its place may run out sooner than the first in the queue thinks
     subi__lock_release(&g->lock);
 }
 

@@ -2,14 +2,12 @@
 //
 // Admission to work that keeps a processor busy: at most `limit` at a time, first come first
 // served. Work that has a place is either inside, until it leaves, or a guest, which loses its
-// place by itself after GUEST_TIME: it may be waiting for something, and must not keep others out.
+// place by itself after a time: it may be waiting for something, and must not keep others out.
 #ifndef SUBI_GATE_H
 #define SUBI_GATE_H
 
 #include "lock.h"
 #include "subinterp.h"
-
-#define SUBI__GUEST_TIME INT64_C(10000000)  // ns
 
 // A place that runs out. Lives with whoever has it; zeroed while it is nobody's.
 typedef struct subi__guest {
@@ -25,7 +23,7 @@ typedef struct subi__gate {
     size_t limit;         // set once
     size_t inside;        // guarded by lock, as all that follows
     size_t guests;        // in the list
-    subi__guest list;     // circular, the one that began first is next
+    subi__guest list;     // circular, the one whose place runs out first is next
     subi__queued *first;  // waiting threads
     subi__queued **last;  // the link that ends the list
 } subi__gate;
@@ -34,8 +32,9 @@ void subi__gate_init(subi__gate *g, size_t limit);
 void subi__gate_enter(subi__gate *g);  // blocks, and does not care about signals
 void subi__gate_leave(subi__gate *g);
 
-// Takes a place for at most SUBI__GUEST_TIME, whether there is one or not.
-void subi__gate_host(subi__gate *g, subi__guest *guest);
+// Takes a place, whether there is one or not, for at most `time` nanoseconds from now. A guest that
+// has one already keeps it for that time instead.
+void subi__gate_host(subi__gate *g, subi__guest *guest, int64_t time);
 
 // Gives it back, if it has not run out.
 void subi__gate_unhost(subi__gate *g, subi__guest *guest);

@@ -22,15 +22,23 @@ struct subi_interp {
     _Atomic(const void *) native;  // atomic: set once, while RUNNING; read by subi_interp_find
     void *data;                    // set once, while RUNNING
     subi__lock lock;
-    subi_state state;          // guarded by lock
-    subi_thread *runner;       // guarded by lock; compared only; NULL unless RUNNING
-    size_t users;              // guarded by lock
-    bool orphaned;             // guarded by lock; the last user went while RUNNING
-    uint32_t waiters;          // guarded by lock; threads in begin_close
-    bool has_run;              // guarded by lock
-    subi__guest first_run;     // a place in the workshop; touched by the running thread only
+    subi_state state;     // guarded by lock
+    subi_thread *runner;  // guarded by lock; compared only; NULL unless RUNNING
+    size_t users;         // guarded by lock
+    bool orphaned;        // guarded by lock; the last user went while RUNNING
+    uint32_t waiters;     // guarded by lock; threads in begin_close
+    uint32_t pins;        // guarded by lock; not closed while there are any
+    enum { NEW, IN_FIRST_RUN, HAS_RUN } experience;  // guarded by lock
+    subi__guest guest;                               // in the workshop; see BUSY_TIME
     _Atomic uint32_t changes;  // atomic: counts changes of state, under the lock; a futex
 };
+
+// A first run is mostly imports, so it is as busy as the making of its interpreter was; and so is
+// the closing. A short-lived interpreter is run as soon as it is made, and then closed: it keeps its
+// place in the workshop meanwhile, so that whoever waits for it finds the closed one ready to be
+// used.
+#define BUSY_TIME   INT64_C(10000000)  // ns
+#define LINGER_TIME INT64_C(5000000)   // ns before and after the first run
 
 static subi__table interps = SUBI__TABLE_INIT;
 static _Atomic bool no_more_runs;               // atomic: set once, by subi_refuse_runs
@@ -124,6 +132,7 @@ void
 subi_interp_drop(subi_interp *i)
 {
     if (subi__table_drop(&interps, &i->entry)) {
+        subi__go(&i->guest);
         free(i->name);
         free(i);
     }
@@ -252,16 +261,47 @@ subi_interp_data(const subi_interp *i)
 
 // ---- the state machine ------------------------------------------------------------------------
 
-// Wants the lock.
+// Wants the lock, as change does.
+static void
+wake_closers(subi_interp *i)
+{
+    if (i->waiters > 0) {
+        // under the lock, which orders it before a waiter's look at the state
+        atomic_fetch_add(&i->changes, 1);
+        subi__futex_wake(&i->changes, INT32_MAX);
+    }
+}
+
 static void
 change(subi_interp *i, subi_state state)
 {
     i->state = state;
     i->runner = state == SUBI_STATE_RUNNING ? subi_thread_self() : NULL;
-    if (i->waiters > 0) {
-        // under the lock, which orders it before a waiter's look at the state
-        atomic_fetch_add(&i->changes, 1);
-        subi__futex_wake(&i->changes, INT32_MAX);
+    wake_closers(i);
+}
+
+bool
+subi_interp_pin(subi_interp *i)
+{
+    bool open = false;
+    if (!subi_interp_stale(i)) {
+        subi__lock_acquire(&i->lock);
+        open = i->state == SUBI_STATE_IDLE || i->state == SUBI_STATE_RUNNING;
+        i->pins += open;
+        subi__lock_release(&i->lock);
+    }
+    return open;
+}
+
+void
+subi_interp_unpin(subi_interp *i)
+{
+    if (!subi_interp_stale(i)) {
+        subi__lock_acquire(&i->lock);
+        if (--i->pins == 0) {
+            wake_closers(i);
+        }
+        subi__lock_release(&i->lock);
     }
 }
 
@@ -285,13 +325,21 @@ subi_interp_enter(subi_interp *i)
         subi__run_ends();
         r = SUBI_CLOSED;
     }
-    bool first = r == SUBI_OK && !i->has_run;
-    i->has_run = i->has_run || first;
+    bool first = r == SUBI_OK && i->experience == NEW;
+    if (first) {
+        i->experience = IN_FIRST_RUN;
+    }
     subi__lock_release(&i->lock);
     if (first) {
-        subi__first_run_begins(&i->first_run);
+        subi__stay(&i->guest, BUSY_TIME);
     }
     return r;
+}
+
+void
+subi_interp_stay(subi_interp *i)
+{
+    subi__stay(&i->guest, LINGER_TIME);
 }
 
 void
@@ -306,12 +354,12 @@ subi_interp_leave(subi_interp *i)
     if (subi_interp_stale(i)) {
         return false;
     }
-    if (i->first_run.until != 0) {  // set by this very thread, when it entered
-        subi__first_run_ends(&i->first_run);
-        i->first_run.until = 0;
-    }
     subi__lock_acquire(&i->lock);
     assert(i->state == SUBI_STATE_RUNNING);
+    if (i->experience == IN_FIRST_RUN) {
+        i->experience = HAS_RUN;
+        subi__stay(&i->guest, LINGER_TIME);  // under the lock, so that no closing comes before
+    }
     bool orphaned = i->orphaned;
     i->orphaned = false;
     change(i, SUBI_STATE_IDLE);
@@ -320,6 +368,12 @@ subi_interp_leave(subi_interp *i)
         subi__run_ends();
     }
     return orphaned;
+}
+
+static bool
+in_use(const subi_interp *i)
+{
+    return i->state == SUBI_STATE_RUNNING || i->pins > 0;
 }
 
 subi_result
@@ -331,8 +385,9 @@ subi_interp_begin_close(subi_interp *i, int64_t deadline)
     subi_result r = SUBI_OK;
     subi__lock_acquire(&i->lock);
     i->waiters++;
-    while (i->state == SUBI_STATE_RUNNING && r == SUBI_OK) {
-        if (deadline == SUBI_TRY || i->runner == subi_thread_self()) {
+    while (in_use(i) && r == SUBI_OK) {
+        if (deadline == SUBI_TRY ||
+            (i->state == SUBI_STATE_RUNNING && i->runner == subi_thread_self())) {
             r = SUBI_BUSY;  // this thread's own run will not end while it waits for it
             break;
         }
@@ -342,12 +397,13 @@ subi_interp_begin_close(subi_interp *i, int64_t deadline)
         subi__lock_acquire(&i->lock);
     }
     i->waiters--;
-    if (i->state == SUBI_STATE_IDLE) {
+    if (i->state == SUBI_STATE_IDLE && i->pins == 0) {
         r = SUBI_OK;
         change(i, SUBI_STATE_CLOSING);
         subi__run_begins();  // until subi_interp_end_close
+        subi__stay(&i->guest, BUSY_TIME);
     }
-    else if (i->state != SUBI_STATE_RUNNING) {
+    else if (!in_use(i)) {
         r = SUBI_CLOSED;
     }
     subi__lock_release(&i->lock);
@@ -366,6 +422,7 @@ subi_interp_end_close(subi_interp *i, bool closed)
     subi__lock_acquire(&i->lock);
     assert(i->state == SUBI_STATE_CLOSING);
     change(i, closed ? SUBI_STATE_CLOSED : SUBI_STATE_IDLE);
+    subi__go(&i->guest);
     subi__lock_release(&i->lock);
     subi__run_ends();
 }

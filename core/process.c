@@ -9,6 +9,7 @@
 #include "gate.h"
 #include "interp.h"
 #include "platform.h"
+#include "reserve.h"
 #include "thread.h"
 
 static _Atomic uint32_t generation;  // atomic: written only in the child of a fork
@@ -24,8 +25,9 @@ subi_generation(void)
     return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
-// How often this thread is inside: making or ending an interpreter may run code that ends another.
-static _Thread_local int workshop_depth;
+// How often this thread is inside each gate: making or ending an interpreter may run code that makes
+// or ends another.
+static _Thread_local int depth_some, depth_one;
 
 static void
 gates_init(void)
@@ -45,9 +47,10 @@ after_fork_in_child(void)
     atomic_store(&waiting, 0);
     atomic_store(&quiescing, 0);
     gates_init();
-    workshop_depth = 0;
+    depth_some = depth_one = 0;
     subi__channels_forget();
     subi__interps_forget();
+    subi__reserve_forget();
     subi__thread_survived();
 }
 
@@ -55,6 +58,7 @@ __attribute__((constructor)) static void
 process_init(void)
 {
     gates_init();
+    subi__reserve_init();
     subi__at_fork_child(after_fork_in_child);
 }
 
@@ -114,28 +118,34 @@ subi_quiesce(int64_t deadline)
 void
 subi_workshop_enter(bool alone)
 {
-    if (workshop_depth++ == 0) {
-        subi__gate_enter(alone ? &one : &some);
+    // never `some` while inside `one`: those that hold a place in `some` may wait for `one`
+    if (alone && depth_one++ == 0) {
+        subi__gate_enter(&one);
+    }
+    else if (!alone && depth_some++ == 0 && depth_one == 0) {
+        subi__gate_enter(&some);
     }
 }
 
 void
 subi_workshop_leave(bool alone)
 {
-    if (--workshop_depth == 0) {
-        subi__gate_leave(alone ? &one : &some);
+    if (alone && --depth_one == 0) {
+        subi__gate_leave(&one);
+    }
+    else if (!alone && --depth_some == 0 && depth_one == 0) {
+        subi__gate_leave(&some);
     }
 }
 
-// A first run is mostly imports, so it is as busy as the making of its interpreter was.
 void
-subi__first_run_begins(subi__guest *guest)
+subi__stay(subi__guest *guest, int64_t time)
 {
-    subi__gate_host(&some, guest);
+    subi__gate_host(&some, guest, time);
 }
 
 void
-subi__first_run_ends(subi__guest *guest)
+subi__go(subi__guest *guest)
 {
     subi__gate_unhost(&some, guest);
 }

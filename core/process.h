@@ -11,8 +11,8 @@ void subi__run_ends(void);
 void subi__wait_begins(void);
 void subi__wait_ends(void);
 
-// The first run of an interpreter counts in the workshop for as long as a guest may.
-void subi__first_run_begins(subi__guest *guest);
-void subi__first_run_ends(subi__guest *guest);
+// A guest in the workshop.
+void subi__stay(subi__guest *guest, int64_t time);
+void subi__go(subi__guest *guest);
 
 #endif

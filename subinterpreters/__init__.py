@@ -30,9 +30,11 @@ from subinterpreters._subinterpreters import (
     create_channel,
     get_current,
     get_main,
+    get_reserve_limit,
     legacy_module,
     list_all,
     select,
+    set_reserve_limit,
 )
 
 __all__ = [
@@ -53,8 +55,10 @@ __all__ = [
     "create_channel",
     "get_current",
     "get_main",
+    "get_reserve_limit",
     "list_all",
     "select",
+    "set_reserve_limit",
 ]
 
 __version__ = "0.1.0"

@@ -291,6 +291,29 @@ SUBI_EXPORT void subi_interp_end_close(subi_interp *i, bool closed);
 SUBI_EXPORT void subi_interp_hold_user(subi_interp *i);
 SUBI_EXPORT bool subi_interp_drop_user(subi_interp *i);
 
+// While an interpreter is pinned no closing of it begins. False: it is closing or closed.
+SUBI_EXPORT bool subi_interp_pin(subi_interp *i);
+SUBI_EXPORT void subi_interp_unpin(subi_interp *i);
+
+// ---- the reserve ---------------------------------------------------------------------------
+
+// Interpreters that have been closed and are ready to be used again: the binding's data of each.
+// At most `limit` of them; at first that is two for each processor, at least four.
+#define SUBI_RESERVE_MAX ((size_t)256)  // the highest limit
+
+SUBI_EXPORT size_t subi_reserve_limit(void);
+SUBI_EXPORT void subi_reserve_set_limit(size_t limit);
+
+// Whether it is worth trying to make one ready: there is room, and earlier attempts succeeded.
+SUBI_EXPORT bool subi_reserve_wants_one(void);
+SUBI_EXPORT void subi_reserve_attempt_failed(void);
+
+// False: there is no room, and `spare` still belongs to the caller.
+SUBI_EXPORT bool subi_reserve_put(void *spare);
+
+// The one put last, or NULL. With `excess`, only while there are more than the limit.
+SUBI_EXPORT void *subi_reserve_take(bool excess);
+
 // ---- threads -------------------------------------------------------------------------------
 
 // One record for each OS thread, made on first use, marked dead when the thread ends.
@@ -321,11 +344,15 @@ SUBI_EXPORT subi_result subi_quiesce(int64_t deadline);
 
 // A gate for work that keeps a processor busy, the making of interpreters: it lets as many threads
 // in as there are processors, or one alone, in the order in which they came. The first run of an
-// interpreter counts too, for 10 ms at most: many interpreters made at once are then made and run
-// a few at a time, which is faster and takes less memory. A thread that is inside may enter again.
-// Blocks; not to be entered with a GIL held.
+// interpreter and its closing count too, for 10 ms at most: many interpreters made at once are then
+// made and run a few at a time, which is faster and takes less memory. A thread that is inside may
+// enter again. Blocks; not to be entered with a GIL held.
 SUBI_EXPORT void subi_workshop_enter(bool alone);
 SUBI_EXPORT void subi_workshop_leave(bool alone);
+
+// Before the maker of an interpreter leaves: keeps a place until the interpreter's first run begins,
+// for 5 ms at most.
+SUBI_EXPORT void subi_interp_stay(subi_interp *i);
 
 // For the process's exit: from now on no run begins and no interpreter is made (SUBI_CLOSED).
 SUBI_EXPORT void subi_refuse_runs(void);

@@ -212,6 +212,26 @@ test_one_owner(void)
     ok(one, "of closings at the same time, exactly one owns it; the others see it closed");
 }
 
+static void
+test_pins(void)
+{
+    subi_interp *i = new_interp("p");
+    ok(subi_interp_pin(i) && subi_interp_pin(i), "a running interpreter can be pinned, twice");
+    subi_interp_leave(i);
+    ok(subi_interp_begin_close(i, SUBI_TRY) == SUBI_BUSY, "a pinned one does not close");
+    closer c = {.interp = i, .deadline = SUBI_FOREVER};
+    pthread_t t = tap_thread(begin_close, &c);
+    await(atomic_load(&c.started));
+    subi_interp_unpin(i);
+    ok(subi_interp_state(i) == SUBI_STATE_IDLE, "while there is a pin left");
+    subi_interp_unpin(i);
+    tap_join(t);
+    ok(c.result == SUBI_OK, "the last one lets the closing begin");
+    ok(!subi_interp_pin(i), "and nobody pins any more");
+    subi_interp_end_close(i, false);
+    close_and_drop(i);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -221,6 +241,7 @@ main(int argc, char **argv)
     test_finding();
     test_users();
     test_close_waits();
+    test_pins();
     test_one_owner();
     return tap_done();
 }

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""A closed interpreter is used again only when nothing of its life is left."""
+
+import sys
+from textwrap import dedent
+
+import pytest
+from support import run_script
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 13), reason="on 3.12 closed interpreters are ended"
+)
+
+# life(code) runs code in an interpreter and closes it; reused() tells whether the next one is the
+# same: the namespace of its `sys` is at the same address, since one that was ended is still mapped
+# somewhere else, or its place was taken by another object.
+LIVES = """
+import sys
+import subinterpreters as si
+
+recv, send = si.create_channel()
+
+def run(interp, code, **names):
+    interp.prepare_main(send=send, **names)
+    interp.exec(code)
+    return recv.recv_nowait(None)
+
+def identity(interp):
+    return run(interp, "import sys; send.send_nowait(id(sys.__dict__))")
+
+def life(code):
+    with si.create() as interp:
+        first = identity(interp)
+        try:
+            interp.exec(code)
+        except si.ExecutionFailed:
+            pass
+    return first
+
+def is_reused_after(code):
+    first = life(code)
+    with si.create() as interp:
+        again = identity(interp)
+    return first == again
+"""
+
+HARMLESS = {
+    "nothing": "pass",
+    "a global": "x = [1]",
+    "an exception": "raise ValueError([1])",
+    "a cycle": "x = []; x.append(x)",
+    "imports": "import asyncio, collections, enum, json, logging, re, socket, typing, unittest",
+    "more imports": "import ast, contextvars, dataclasses, decimal, inspect, ssl, subprocess",
+    "a static type": "import datetime, sqlite3",
+    "pools": "import concurrent.futures as f\nwith f.ThreadPoolExecutor(2) as e: e.submit(abs, 1)",
+    "a thread": "import threading; t = threading.Thread(target=int); t.start(); t.join()",
+    "an event loop": "import asyncio\nasync def f(): await asyncio.sleep(0)\nasyncio.run(f())",
+    "codecs": "'x'.encode('idna'); b'x'.decode('latin-1'); 'x'.encode('utf-16')",
+    "builtins": "import builtins; builtins.print = 1; builtins.new = [2]; del builtins.abs",
+    "sys": "import sys; sys.path.append('x'); sys.argv = 3; sys.new = []; sys.modules['y'] = 5",
+    "import hooks": "import sys; sys.meta_path.insert(0, object()); sys.path_hooks.clear()",
+    "sys.modules": "import sys; sys.modules.clear(); sys.modules[1] = 2",
+    "sys.modules replaced": "import sys; sys.modules = {}",
+    "streams": "import io, sys; sys.stdout = io.StringIO(); print('lost'); sys.stderr = None",
+    "settings": "import sys, gc; sys.setrecursionlimit(99); sys.setswitchinterval(1);"
+    "sys.set_int_max_str_digits(0); gc.disable(); gc.set_threshold(1); gc.freeze()",
+    "warnings": "import warnings; warnings.simplefilter('error'); warnings.warn",
+    "an abstract class": "import collections.abc as c\nclass A: pass\nc.Sequence.register(A)\n"
+    "assert issubclass(A, c.Sequence) and not isinstance(3, c.Mapping)",
+    "a class of the library": "import os; os._Environ.new = [1]; del os._Environ.copy",
+    "a context": "import decimal; decimal.getcontext().prec = 3; decimal.Decimal(1) / 3",
+    "a trace function": "import sys; sys.settrace(lambda *a: None); sys.setprofile(lambda *a: None)",
+    "atexit": "import atexit; atexit.register(print, end='')",
+    "fork hooks": "import os; os.register_at_fork(before=lambda: None)",
+    "deep": "x = []\nfor i in range(100_000): x = [x]",
+    "a finalizer": "import sys\nclass A:\n    def __del__(self): sys.ended = [len(A.__name__)]\na = A()",
+}
+
+if sys.version_info < (3, 14):
+    del HARMLESS["a static type"]  # the type keeps what it got for the interpreter
+if sys.version_info >= (3, 15):
+    HARMLESS["lazy imports"] = "import sys; sys.set_lazy_imports('all'); import json, x; json.dumps"
+
+# What cannot be taken back: such interpreters must be ended.
+HARMFUL = {
+    "a codec": "import codecs; codecs.register(lambda name: None)",
+    "an error handler": "import codecs; codecs.register_error('x', lambda e: ('', e.end))",
+    "an audit hook": "import sys; sys.addaudithook(lambda *a: None)",
+    "a builtin audit hook": "import sys; sys.addaudithook(isinstance)",
+    "a function": "import os; os.path.join.__defaults__ = (1,)",
+    "a function's code": "import os; os.getcwdb = 1; os.walk.__code__ = (lambda: 1).__code__",
+    "an attribute of a function": "import os; os.path.join.x = 5",
+    "a tool": "import sys; sys.monitoring.use_tool_id(3, 'x')",
+    "ctypes": "import ctypes",
+    "an object deep inside": "import os; os.environ.encodekey.x = 1",
+    "a resurrected object": "import os\nclass A:\n"
+    "    def __del__(self): os.walk.__dict__['kept'] = self\na = A()",
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_used_again(name):
+    run_script(LIVES + "assert is_reused_after(sys.argv[1])", HARMLESS[name])
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_not_used_again(name):
+    run_script(LIVES + "assert not is_reused_after(sys.argv[1])", HARMFUL[name])
+
+
+STATE = """
+import gc, os, sys
+def describe(value):
+    if type(value) in (bool, int, float, str, bytes, type(None)):
+        return repr(value)
+    if type(value) in (dict, list, tuple, set, frozenset):
+        return f"{type(value).__name__} of {len(value)}"
+    return type(value).__name__
+found = [f"{k}={describe(v)}" for k, v in sorted(vars(sys.modules["__main__"]).items())
+         if k not in ("STATE", "send", "found")]
+found += [f"{name}.{k}={describe(v)}" for name, module in sorted(sys.modules.items())
+          for k, v in sorted(vars(module).items())
+          if name not in ("__main__", "gc") and "subinterpreters" not in name]
+found += [*sorted(sys.modules), *sys.path, *sys.argv, *map(describe, sys.meta_path), *map(describe, sys.path_hooks)]
+found += [sys.getrecursionlimit(), sys.getswitchinterval(), sys.get_int_max_str_digits()]
+found += [*sys.flags, gc.isenabled(), *gc.get_threshold(), gc.get_debug(), gc.get_freeze_count()]
+found += sorted(os.environ)
+found += sorted(f"{c.__module__}.{c.__qualname__}" for c in object.__subclasses__())
+send.send_nowait("\\n".join(map(str, found)))
+"""
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_is_as_new(name):
+    """A script sees the same in a used interpreter as in one that nobody has used."""
+    script = """
+        si.set_reserve_limit(0)
+        with si.create() as interp:
+            expected = run(interp, sys.argv[2]).splitlines()
+        si.set_reserve_limit(4)
+        first = life(sys.argv[1])
+        with si.create() as interp:
+            found = run(interp, sys.argv[2]).splitlines()
+            assert identity(interp) == first
+        assert found == expected, set(found) ^ set(expected)
+    """
+    run_script(LIVES + dedent(script), HARMLESS[name], STATE)
+
+
+def test_main_is_a_new_module():
+    script = """
+        life("__annotations__ = 1; __doc__ = 'x'; import sys; sys.modules['__main__'].y = 1")
+        with si.create() as interp:
+            names = run(interp, "send.send_nowait(' '.join(globals()))").split()
+        si.set_reserve_limit(0)
+        with si.create() as interp:
+            assert run(interp, "send.send_nowait(' '.join(globals()))").split() == names
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_environment_is_that_of_the_process():
+    script = """
+        import os
+        first = life("pass")
+        os.environ["NEW"] = "1"
+        with si.create() as interp:
+            assert identity(interp) != first
+            assert run(interp, "import os; send.send_nowait(os.environ['NEW'])") == "1"
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_sys_path_is_that_of_the_creator():
+    script = """
+        life("import sys; sys.path[:] = ['/of/the/life']")
+        sys.path.append("/of/the/creator")
+        with si.create() as interp:
+            assert run(interp, "import sys; send.send_nowait(tuple(sys.path))") == tuple(sys.path)
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_output_in_buffers_is_written():
+    done = run_script(LIVES + "life('import sys; sys.stdout.write(\"half a line\")')")
+    assert done.stdout == "half a line"
+
+
+def test_finalizers_run_at_the_closing():
+    script = """
+        first = life("class A:\\n    def __del__(self): print('gone', A.__name__)\\na = A()")
+        print("closed")
+        assert is_reused_after("pass")
+    """
+    done = run_script(LIVES + dedent(script))
+    assert done.stdout == "gone A\nclosed\n"
+
+
+def test_limit():
+    script = """
+        assert si.get_reserve_limit() >= 4
+        si.set_reserve_limit(0)
+        assert si.get_reserve_limit() == 0
+        si.set_reserve_limit(2)
+        interps = [si.create() for _ in range(4)]
+        marks = {identity(interp) for interp in interps}
+        for interp in interps:
+            interp.close()
+        again = [si.create() for _ in range(4)]
+        assert len(marks & {identity(interp) for interp in again}) >= 2
+        for wrong, error in (-1, ValueError), (257, ValueError), (1.5, TypeError), ("1", TypeError):
+            try:
+                si.set_reserve_limit(wrong)
+            except error as e:
+                assert wrong != -1 or str(e) == "limit must be 0 to 256, got -1"
+            else:
+                raise AssertionError(wrong)
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_ids_are_not_used_again():
+    script = """
+        ids = []
+        for n in range(5):
+            with si.create(name=f"x{n}") as interp:
+                assert interp.name == f"x{n}"
+                ids.append(interp.id)
+                inside = "import subinterpreters as si; send.send_nowait(si.get_current().id)"
+                assert run(interp, inside) == interp.id
+        assert len(set(ids)) == 5 and ids == sorted(ids)
+        assert si.list_all() == [si.get_main()]
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_shared_ones_are_ended():
+    script = """
+        with si.create(isolation="shared") as interp:
+            first = identity(interp)
+        si.set_reserve_limit(4)
+        with si.create(isolation="shared") as interp:
+            run(interp, "send.send_nowait('x' in globals())")
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_fork():
+    """The child of a fork does not take its parent's interpreters."""
+    script = """
+        import os, warnings
+        warnings.simplefilter("ignore")
+        life("pass")
+        child = os.fork()
+        if child == 0:
+            with si.create() as interp:
+                interp.exec("import json")
+            si.create().exec("import socket")
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert is_reused_after("pass")
+    """
+    run_script("import os\n" + LIVES + dedent(script))
+
+
+def test_storm():
+    """Threads make, run and close while another changes the limit: nobody sees another's life."""
+    script = """
+        import random, threading
+        from concurrent.futures import ThreadPoolExecutor
+        CODE = (
+            "import sys, builtins, json\\n"
+            "assert not hasattr(sys, 'mark') and not hasattr(builtins, 'mark'), 'left'\\n"
+            "assert 'mark' not in globals()\\n"
+            "sys.mark = builtins.mark = mark = [sys]\\n"
+        )
+        done = threading.Event()
+
+        def change():
+            rng = random.Random(5)
+            while not done.wait(0.01):
+                si.set_reserve_limit(rng.randrange(5))
+
+        def work(n):
+            with si.create() as interp:
+                interp.exec(CODE)
+                if n % 7 == 0:
+                    interp.exec("import codecs; codecs.register(lambda n: None)")
+
+        changer = threading.Thread(target=change)
+        changer.start()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(200)))
+        done.set()
+        changer.join()
+        assert si.list_all() == [si.get_main()]
+    """
+    run_script(LIVES + dedent(script), timeout=120)
+
+
+def test_memory_of_one_interpreter():
+    """It does not grow with its lives."""
+    script = """
+        import ctypes, gc, os
+
+        def rss():
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)
+            with open("/proc/self/statm") as f:
+                return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+        CODE = "import socket, threading, json; x = [socket, object()] * 1000"
+        first = life(CODE)
+        for _ in range(50):
+            life(CODE)
+        before = rss()
+        for _ in range(200):
+            last = life(CODE)
+        assert last == first
+        assert rss() - before < 2 << 20, rss() - before
+    """
+    run_script(LIVES + dedent(script), timeout=120)
