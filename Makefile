@@ -78,7 +78,7 @@ demo:
 	.venv/$$version/bin/python examples/portscanner/demo.py $(ARGS)
 
 bench: venv
-	@$(SAFE) .venv/$(PY)/bin/python bench/run.py $(ARGS)
+	@.venv/$(PY)/bin/python bench/run.py $(ARGS)
 
 # Tests. ARGS reaches pytest: make test-3.14 ARGS='-k channel'
 

@@ -3,8 +3,10 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import interpreters as stdlib
+from contextlib import contextmanager
+from types import ModuleType
 
 from harness import Result, compare
 
@@ -112,6 +114,17 @@ def send_recv() -> Result:
     )
 
 
+@contextmanager
+def no_reserve() -> Iterator[None]:
+    """Make every creation a new interpreter."""
+    limit = subinterpreters.get_reserve_limit()
+    subinterpreters.set_reserve_limit(0)
+    try:
+        yield
+    finally:
+        subinterpreters.set_reserve_limit(limit)
+
+
 def create_eight() -> Result:
     """Eight creations from eight threads, against eight creations of the standard library."""
 
@@ -138,25 +151,59 @@ def create_eight() -> Result:
             interpreter.close()
         return took
 
-    return compare("create 8 interpreters", 0.7, subinterpreters=ours, stdlib=theirs)
+    with no_reserve():
+        return compare("create 8 interpreters", 0.7, subinterpreters=ours, stdlib=theirs)
+
+
+def timed_create(module: ModuleType) -> float:
+    """Seconds of one creation."""
+    start = time.perf_counter()
+    interpreter = module.create()
+    took = time.perf_counter() - start
+    interpreter.close()
+    return took
 
 
 def create_one() -> Result:
     """One creation on the main thread."""
+    with no_reserve():
+        return compare(
+            "create one, main thread",
+            1,
+            rounds=15,
+            subinterpreters=lambda: timed_create(subinterpreters),
+            stdlib=lambda: timed_create(stdlib),
+        )
 
-    def timed(create: Callable[[], object], close: Callable[[object], None]) -> float:
+
+def create_from_reserve() -> Result:
+    """One creation, when another interpreter has been closed before."""
+    subinterpreters.create().close()
+    return compare(
+        "create one that was used before",
+        1 / 20,
+        rounds=15,
+        subinterpreters=lambda: timed_create(subinterpreters),
+        stdlib=lambda: timed_create(stdlib),
+    )
+
+
+def short_life() -> Result:
+    """Create, run a script that imports socket, close."""
+
+    def live(module: ModuleType) -> float:
         start = time.perf_counter()
-        interpreter = create()
-        took = time.perf_counter() - start
-        close(interpreter)
-        return took
+        interpreter = module.create()
+        interpreter.exec("import socket")
+        interpreter.close()
+        return time.perf_counter() - start
 
     return compare(
-        "create one, main thread",
-        1,
+        "create, import socket, close",
+        1 / 2,
         rounds=15,
-        subinterpreters=lambda: timed(subinterpreters.create, lambda i: i.close()),  # type: ignore[attr-defined]
-        stdlib=lambda: timed(stdlib.create, lambda i: i.close()),  # type: ignore[attr-defined]
+        subinterpreters=lambda: live(subinterpreters),
+        stdlib=lambda: live(stdlib),
     )
 
 
@@ -192,4 +239,13 @@ def parallel() -> Result:
             interpreter.close()
 
 
-QUESTIONS = [run_string, round_trip, send_recv, create_eight, create_one, parallel]
+QUESTIONS = [
+    run_string,
+    round_trip,
+    send_recv,
+    create_eight,
+    create_one,
+    create_from_reserve,
+    short_life,
+    parallel,
+]

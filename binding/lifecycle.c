@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "birth.h"
 #include "blocking.h"
 #include "codec.h"
 #include "exit.h"
@@ -162,22 +163,16 @@ take_spare(const backend *b)
 {
     native *n;
     while (b->renewable && (n = subi_reserve_take(false)) != NULL) {
-        if (!subi_birth_fits_environment(n->birth)) {
-            end_spare(n);
-        }
-        else if (subi_thread_state_attach(n) == NULL) {
-            if (!subi_reserve_put(n)) {
-                end_spare(n);
-            }
-            return NULL;
-        }
-        else if (subi_birth_install_main(n->birth) == 0) {
+        bool ready = subi_birth_fits_process(n->birth) && subi_thread_state_attach(n) != NULL;
+        if (ready && subi_birth_install_main(n->birth) == 0) {
+            subi_reserve_done();
             return n;
         }
-        else {
-            end(n);
-            free(n);
+        if (ready) {
+            subi_thread_state_detach();
         }
+        end_spare(n);
+        subi_reserve_done();
     }
     return NULL;
 }
@@ -485,27 +480,25 @@ run_atexit_functions(void)
     Py_XDECREF(atexit);
 }
 
-// Attached with no other thread left; no thread state afterwards. *renewed: it can serve again,
-// else it is gone.
-static void
-renew_or_end(native *n, bool *renewed)
+// Attached with no other thread left. True: as subi_renew.
+static bool
+renew(native *n)
 {
-    *renewed = false;
-    if (n->birth != NULL && subi_reserve_wants_one()) {
-        *renewed = subi_renew(n);
-        if (!*renewed) {
-            subi_reserve_attempt_failed();
-        }
+    if (n->birth == NULL || !subi_reserve_wants_one()) {
+        return false;
     }
-    if (!*renewed) {
-        end(n);
+    bool renewed = subi_renew(n);
+    if (!renewed) {
+        subi_reserve_attempt_failed();
     }
+    return renewed;
 }
 
-// No thread state, no GIL. As join_threads; SUBI_OK: as renew_or_end. SUBI_NOMEM.
+// No thread state, no GIL. As join_threads, SUBI_NOMEM. SUBI_OK: the interpreter is renewed, or gone.
 static subi_result
 end_without_threads(native *n, int64_t deadline, char *names, size_t size, bool *renewed)
 {
+    *renewed = false;
     if (subi_thread_state_attach(n) == NULL) {
         return SUBI_NOMEM;
     }
@@ -515,8 +508,15 @@ end_without_threads(native *n, int64_t deadline, char *names, size_t size, bool 
         subi_thread_state_drop_others(n);  // which runs finalizers
         r = join_threads(n, deadline, names, size);
     }
+    if (r == SUBI_OK && renew(n)) {
+        *renewed = true;
+        return SUBI_OK;
+    }
     if (r == SUBI_OK) {
-        renew_or_end(n, renewed);
+        r = join_threads(n, deadline, names, size);  // those that finalizers have started
+    }
+    if (r == SUBI_OK) {
+        end(n);
     }
     else {
         subi_thread_state_detach();
@@ -577,6 +577,7 @@ subi_lifecycle_trim_reserve(bool all)
     Py_BEGIN_ALLOW_THREADS
     while ((n = subi_reserve_take(!all)) != NULL) {
         end_spare(n);
+        subi_reserve_done();
     }
     Py_END_ALLOW_THREADS
 }

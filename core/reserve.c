@@ -3,6 +3,7 @@
 
 #include "lock.h"
 #include "platform.h"
+#include "process.h"
 #include "subinterp.h"
 
 #define FIRST_LIMIT_MIN   4
@@ -87,6 +88,15 @@ subi_reserve_take(bool excess)
 {
     subi__lock_acquire(&lock);
     void *spare = count > (excess ? limit : 0) ? spares[--count] : NULL;
+    if (spare != NULL) {
+        subi__run_begins();  // until subi_reserve_done
+    }
     subi__lock_release(&lock);
     return spare;
+}
+
+void
+subi_reserve_done(void)
+{
+    subi__run_ends();
 }

@@ -311,8 +311,11 @@ SUBI_EXPORT void subi_reserve_attempt_failed(void);
 // False: there is no room, and `spare` still belongs to the caller.
 SUBI_EXPORT bool subi_reserve_put(void *spare);
 
-// The one put last, or NULL. With `excess`, only while there are more than the limit.
+// The one put last, or NULL. With `excess`, only while there are more than the limit. Counts as a
+// closing in progress (see subi_running) until the caller says that it has ended it, or given it to
+// an interpreter that is being made.
 SUBI_EXPORT void *subi_reserve_take(bool excess);
+SUBI_EXPORT void subi_reserve_done(void);
 
 // ---- threads -------------------------------------------------------------------------------
 

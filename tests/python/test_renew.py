@@ -11,9 +11,8 @@ pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 13), reason="on 3.12 closed interpreters are ended"
 )
 
-# life(code) runs code in an interpreter and closes it; reused() tells whether the next one is the
-# same: the namespace of its `sys` is at the same address, since one that was ended is still mapped
-# somewhere else, or its place was taken by another object.
+# life(code) runs code in an interpreter and closes it; is_reused_after(code) tells whether CPython's
+# own number of the next one is the same.
 LIVES = """
 import sys
 import subinterpreters as si
@@ -26,7 +25,7 @@ def run(interp, code, **names):
     return recv.recv_nowait(None)
 
 def identity(interp):
-    return run(interp, "import sys; send.send_nowait(id(sys.__dict__))")
+    return run(interp, "import _interpreters as i; send.send_nowait(i.get_current()[0])")
 
 def life(code):
     with si.create() as interp:
@@ -67,11 +66,13 @@ HARMLESS = {
     "warnings": "import warnings; warnings.simplefilter('error'); warnings.warn",
     "an abstract class": "import collections.abc as c\nclass A: pass\nc.Sequence.register(A)\n"
     "assert issubclass(A, c.Sequence) and not isinstance(3, c.Mapping)",
-    "a class of the library": "import os; os._Environ.new = [1]; del os._Environ.copy",
+    "a class of the library": "import os; os._Environ.new = [1]; os._Environ.copy = 5",
     "a context": "import decimal; decimal.getcontext().prec = 3; decimal.Decimal(1) / 3",
     "a trace function": "import sys; sys.settrace(lambda *a: None); sys.setprofile(lambda *a: None)",
     "atexit": "import atexit; atexit.register(print, end='')",
     "fork hooks": "import os; os.register_at_fork(before=lambda: None)",
+    "unicode names": r"eval(r'\'\N{SNOWMAN}\'')",
+    "overrides": "import _imp; _imp._override_multi_interp_extensions_check(-1)",
     "deep": "x = []\nfor i in range(100_000): x = [x]",
     "a finalizer": "import sys\nclass A:\n    def __del__(self): sys.ended = [len(A.__name__)]\na = A()",
 }
@@ -93,6 +94,27 @@ HARMFUL = {
     "a tool": "import sys; sys.monitoring.use_tool_id(3, 'x')",
     "ctypes": "import ctypes",
     "an object deep inside": "import os; os.environ.encodekey.x = 1",
+    "a deleted attribute": "import os; del os._Environ.copy",  # it would come back as the last one
+    "the name of a class": "import os; os._Environ.__name__ = 'Other'",
+    "a flag of a class": "import os, collections.abc as c; c.Sequence.register(type(os.__spec__))",
+    "a slot of a class": "import _frozen_importlib as f\n"
+    "f.ModuleSpec.__new__ = lambda cls, *a, **k: object.__new__(cls)",
+    "defaults": "import os; os.fwalk.__kwdefaults__['dir_fd'] = 77",
+    "an attribute of a stream": "import sys; sys.stdout.new = 1",
+    "the state of a stream": "import sys; sys.stdout.reconfigure(line_buffering=True)",
+    "a closed stream": "import sys; sys.stderr.close()",
+    "input": "import sys; sys.stdin.read(1)",
+    "the import lock": "import _imp; _imp.acquire_lock()",
+    "queues": "import _interpqueues",
+    "hidden ctypes": "import sys, _ctypes; del sys.modules['_ctypes']",
+    "a callback of no tool": "import sys; m = sys.monitoring\n"
+    "m.use_tool_id(3, 'x'); m.register_callback(3, m.events.PY_START, id); m.free_tool_id(3)",
+    "events of no tool": "import sys; m = sys.monitoring\n"
+    "m.use_tool_id(3, 'x'); m.set_events(3, m.events.PY_START); m.free_tool_id(3)",
+    "atexit in a finalizer": "import atexit\nclass A:\n"
+    "    def __del__(self, r=atexit.register): r(print)\na = A(); a.a = a",
+    "a number in an object": "import sys\nfor f in sys.path_importer_cache.values():\n"
+    "    if f: f._path_mtime = -1.0",
     "a resurrected object": "import os\nclass A:\n"
     "    def __del__(self): os.walk.__dict__['kept'] = self\na = A()",
 }
@@ -194,6 +216,68 @@ def test_finalizers_run_at_the_closing():
     """
     done = run_script(LIVES + dedent(script))
     assert done.stdout == "gone A\nclosed\n"
+
+
+def test_setting_of_the_main_interpreter():
+    """A new interpreter takes it over."""
+    script = """
+        life("pass")
+        sys.set_int_max_str_digits(0)
+        code = "import sys; send.send_nowait(sys.get_int_max_str_digits())"
+        with si.create() as interp:
+            found = run(interp, code)
+        si.set_reserve_limit(0)
+        with si.create() as interp:
+            assert run(interp, code) == found
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_thread_started_by_a_finalizer():
+    """The closing joins it."""
+    script = """
+        code = (
+            "import _thread, time, sys\\n"
+            "class A:\\n"
+            "    def __del__(self, start=_thread.start_new_thread, run=time.sleep):\\n"
+            "        start(run, (0.5,))\\n"
+            "sys.a = A()"
+        )
+        start = time.monotonic()
+        life(code)
+        assert time.monotonic() - start > 0.4
+        life("pass")
+    """
+    run_script("import time\n" + LIVES + dedent(script))
+
+
+def test_finalizers_see_builtins():
+    script = """
+        life("import builtins\\nclass A:\\n    def __del__(self): print('gone')\\nbuiltins.a = A()")
+    """
+    assert run_script(LIVES + dedent(script)).stdout == "gone\n"
+
+
+def test_tracing_ends():
+    """What a trace function has instrumented goes back to full speed."""
+    script = """
+        CODE = (
+            "import time\\n"
+            "best = 9\\n"
+            "for _ in range(5):\\n"
+            "    start = time.perf_counter()\\n"
+            "    for i in range(100_000): i = i + 1\\n"
+            "    best = min(best, time.perf_counter() - start)\\n"
+            "send.send_nowait(best)"
+        )
+        with si.create() as interp:
+            before = run(interp, CODE)
+        first = life("import sys; sys.settrace(lambda *a: None); sys.setprofile(lambda *a: None)")
+        with si.create() as interp:
+            assert run(interp, CODE) < 1.6 * before
+            assert identity(interp) == first
+    """
+    run_script(LIVES + dedent(script))
 
 
 def test_limit():

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//
+// The state that an interpreter was born with: what it takes to restore it, and to prove that it is
+// restored. Each object that the collector knows is noted with a sum over what it refers to, which
+// tp_traverse tells for every type.
+#ifndef SUBI_BIRTH_H
+#define SUBI_BIRTH_H
+
+#include "traces.h"
+
+// A function that tells a setting, one that sets it, and its value.
+typedef struct birth_setting {
+    PyObject *get, *set, *value;
+} birth_setting;
+
+// An attribute that must not have changed.
+typedef struct birth_probe {
+    PyObject *object;
+    const char *name;
+    PyObject *value;
+} birth_probe;
+
+#define BIRTH_SETTINGS_MAX 10
+#define BIRTH_PROBES_MAX   20
+#define BIRTH_HELD_STREAMS 2
+
+// An object that was there, and a sum over what it referred to.
+typedef struct noted {
+    PyObject *object;
+    uint64_t referents;
+} noted;
+
+typedef struct birth {
+    noted *objects;    // a hash table with open addressing
+    size_t capacity;   // of it; a power of two
+    PyObject **atoms;  // what those refer to and the collector does not know
+    size_t atoms_count;
+
+    uint64_t environment;  // a sum over the process's environment variables
+    int inherited;         // see traces.h
+    subi_traces traces;
+
+    PyObject *containers;  // list: dicts, lists and sets that are restored
+    PyObject *contents;    // list: a copy of each
+    PyObject *classes;     // list: those whose attributes are restored
+    PyObject *attributes;  // list: a copy of the namespace of each
+    PyObject *abstract;    // list: what the abstract classes know of their subclasses
+    PyObject *private;     // dict: a copy of what extension modules keep in the interpreter
+    PyObject *main;        // dict: a copy of the namespace of __main__
+    birth_setting settings[BIRTH_SETTINGS_MAX];
+    birth_probe probes[BIRTH_PROBES_MAX];
+    PyObject *unread[BIRTH_HELD_STREAMS];  // sys.stdin and its buffer
+    uint64_t unread_sum;
+    PyObject *collect, *unfreeze, *import_lock_held, *atexit_count;  // functions, as they were
+    PyObject *extension_folder;  // str: where the standard library's extension modules are; or NULL
+} birth;
+
+// Notes the state of an interpreter in which no code of a user has run. Attached to it. NULL without
+// an exception: it cannot be noted, and the interpreter cannot be renewed.
+birth *subi_birth_new(void);
+
+// Attached to its interpreter. NULL is allowed.
+void subi_birth_free(birth *b);
+
+// Gives the interpreter a `__main__` as it is at the beginning. Attached. -1: out of memory, no
+// exception set.
+int subi_birth_install_main(const birth *b);
+
+// Whether the process is still such that a new interpreter would be born like this one. No thread
+// state.
+bool subi_birth_fits_process(const birth *b);
+
+// Whether o was there. Attached, as for all that follows.
+bool subi_birth_knows(const birth *b, const PyObject *o);
+
+// The collector's visitor that appends to an array; for PyUnstable_GC_VisitObjects.
+typedef struct pointers {
+    PyObject **items;
+    size_t count;
+    size_t capacity;
+    bool failed;
+} pointers;
+int subi_append_pointer(PyObject *o, void *p);
+
+// A traverse visitor that appends each set to a list.
+int subi_append_set(PyObject *o, void *list);
+
+// CPython remembers the codecs that were looked up: makes it forget. -1 with an exception set.
+int subi_birth_clear_codecs(const birth *b);
+
+// Whether the interpreter is as it was: no object is there that was not, and each of the others
+// refers to what it referred to.
+bool subi_birth_is_restored(const birth *b);
+
+#endif
