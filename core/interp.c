@@ -37,7 +37,7 @@ struct subi_interp {
 // the closing. A short-lived interpreter is run as soon as it is made, and then closed: it keeps its
 // place in the workshop meanwhile, so that whoever waits for it finds the closed one ready to be
 // used.
-#define BUSY_TIME   INT64_C(10000000)  // ns
+#define BUSY_TIME   INT64_C(20000000)  // ns
 #define LINGER_TIME INT64_C(5000000)   // ns before and after the first run
 
 static subi__table interps = SUBI__TABLE_INIT;
@@ -132,7 +132,9 @@ void
 subi_interp_drop(subi_interp *i)
 {
     if (subi__table_drop(&interps, &i->entry)) {
-        subi__go(&i->guest);
+        if (!subi_interp_stale(i)) {
+            subi__go(&i->guest);
+        }
         free(i->name);
         free(i);
     }
@@ -331,7 +333,7 @@ subi_interp_enter(subi_interp *i)
     }
     subi__lock_release(&i->lock);
     if (first) {
-        subi__stay(&i->guest, BUSY_TIME);
+        subi__stay_busy(&i->guest, BUSY_TIME);
     }
     return r;
 }

@@ -29,6 +29,9 @@ subi_generation(void)
 // or ends another.
 static _Thread_local int depth_some, depth_one;
 
+// The guest whose place this thread keeps by running.
+static _Thread_local subi__guest *busy;
+
 static void
 gates_init(void)
 {
@@ -48,6 +51,7 @@ after_fork_in_child(void)
     atomic_store(&quiescing, 0);
     gates_init();
     depth_some = depth_one = 0;
+    busy = NULL;
     subi__channels_forget();
     subi__interps_forget();
     subi__reserve_forget();
@@ -81,6 +85,10 @@ subi__run_ends(void)
 void
 subi__wait_begins(void)
 {
+    if (busy != NULL) {
+        subi__go(busy);
+        busy = NULL;
+    }
     atomic_fetch_add_explicit(&waiting, 1, memory_order_relaxed);  // a count, nothing more
 }
 
@@ -141,7 +149,15 @@ subi_workshop_leave(bool alone)
 void
 subi__stay(subi__guest *guest, int64_t time)
 {
+    busy = NULL;
     subi__gate_host(&some, guest, time);
+}
+
+void
+subi__stay_busy(subi__guest *guest, int64_t time)
+{
+    subi__gate_host(&some, guest, time);
+    busy = guest;
 }
 
 void

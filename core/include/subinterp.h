@@ -347,9 +347,9 @@ SUBI_EXPORT subi_result subi_quiesce(int64_t deadline);
 
 // A gate for work that keeps a processor busy, the making of interpreters: it lets as many threads
 // in as there are processors, or one alone, in the order in which they came. The first run of an
-// interpreter and its closing count too, for 10 ms at most: many interpreters made at once are then
-// made and run a few at a time, which is faster and takes less memory. A thread that is inside may
-// enter again. Blocks; not to be entered with a GIL held.
+// interpreter, until it waits on a channel, and its closing count too, for 20 ms at most: many
+// interpreters made at once are then made and run a few at a time, which is faster and takes less
+// memory. A thread that is inside may enter again. Blocks; not to be entered with a GIL held.
 SUBI_EXPORT void subi_workshop_enter(bool alone);
 SUBI_EXPORT void subi_workshop_leave(bool alone);
 
