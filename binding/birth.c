@@ -5,232 +5,6 @@
 
 extern char **environ;
 
-// ---- sums -------------------------------------------------------------------------------------
-
-// The finalizer of splitmix64 (Steele, Lea, Flood 2014).
-static uint64_t
-mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
-static uint64_t
-step(uint64_t sum, uint64_t x)
-{
-    return (sum ^ x) * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-// An abstract class makes its registry and its caches when they are first needed, and empties them
-// again; so an empty set is worth as much as none.
-static bool
-is_empty_set(PyObject *o)
-{
-    return PySet_CheckExact(o) && PySet_GET_SIZE(o) == 0;
-}
-
-static int
-add_ordered(PyObject *o, void *sum)
-{
-    if (!is_empty_set(o)) {
-        *(uint64_t *)sum = step(*(uint64_t *)sum, (uintptr_t)o);
-    }
-    return 0;
-}
-
-static int
-add_unordered(PyObject *o, void *sum)
-{
-    *(uint64_t *)sum += mix((uintptr_t)o);
-    return 0;
-}
-
-// The order does not count: a dict that lost an entry and got it back is the same.
-static uint64_t
-sum_items(PyObject *dict)
-{
-    uint64_t sum = 0;
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    while (PyDict_Next(dict, &pos, &key, &value)) {
-        uint64_t k = PyUnicode_CheckExact(key) ? (uint64_t)PyObject_Hash(key) : (uintptr_t)key;
-        sum += mix(k * 3 + (uintptr_t)value);
-    }
-    return sum;
-}
-
-static uint64_t
-sum_bytes(uint64_t sum, const void *bytes, size_t size)
-{
-    const unsigned char *b = bytes;
-    for (; size >= sizeof(uint64_t); b += sizeof(uint64_t), size -= sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, b, sizeof(word));
-        sum = step(sum, word);
-    }
-    for (; size > 0; size--) {
-        sum = step(sum, *b++);
-    }
-    return sum;
-}
-
-// What a class made by Python code has besides its namespace: names, flags and slots.
-static uint64_t
-sum_class(const PyHeapTypeObject *cls)
-{
-    PyTypeObject t = cls->ht_type;
-    memset(&t, 0, sizeof(t.ob_base));
-    t.tp_flags &= ~(unsigned long)Py_TPFLAGS_VALID_VERSION_TAG;
-    t.tp_cache = NULL;
-    t.tp_subclasses = NULL;
-    t.tp_weaklist = NULL;
-    t.tp_version_tag = 0;
-    t.tp_watched = 0;
-#if PY_VERSION_HEX >= 0x030D0000
-    t.tp_versions_used = 0;
-#endif
-    uint64_t sum = sum_bytes(1, &t, offsetof(PyTypeObject, tp_watched));
-    const char *slots = (const char *)&cls->as_async;
-    return sum_bytes(sum, slots, (size_t)((const char *)(&cls->ht_qualname + 1) - slots));
-}
-
-static uint64_t
-sum_referents(PyObject *o)
-{
-    uint64_t sum = mix((uintptr_t)Py_TYPE(o));
-    if (PyDict_CheckExact(o)) {
-        return sum + sum_items(o);
-    }
-    Py_TYPE(o)->tp_traverse(o, PyAnySet_Check(o) ? add_unordered : add_ordered, &sum);
-    if (PyType_Check(o) && PyType_HasFeature((PyTypeObject *)o, Py_TPFLAGS_HEAPTYPE)) {
-        sum += sum_class((PyHeapTypeObject *)o);
-    }
-    return sum;
-}
-
-#define NOT_SUMMED UINT64_C(0)
-
-// Whether there is no way to make o refer to something else. Most objects are of these types.
-static bool
-is_constant(PyObject *o)
-{
-    return PyTuple_CheckExact(o) || Py_IS_TYPE(o, &PyWrapperDescr_Type) ||
-           Py_IS_TYPE(o, &PyMethodDescr_Type) || Py_IS_TYPE(o, &PyClassMethodDescr_Type) ||
-           PyFrozenSet_CheckExact(o);
-}
-
-// The interpreter's table of interned strings, which grows and shrinks with what is interned.
-static bool
-is_table_of_strings(PyObject *o)
-{
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    return PyDict_CheckExact(o) && PyDict_Next(o, &pos, &key, &value) && key == value;
-}
-
-// ---- the table of objects ---------------------------------------------------------------------
-
-static noted *
-find(const birth *b, const PyObject *o)
-{
-    size_t k = (((uintptr_t)o >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (b->capacity - 1);
-    while (b->objects[k].object != NULL && b->objects[k].object != o) {
-        k = (k + 1) & (b->capacity - 1);
-    }
-    return &b->objects[k];
-}
-
-bool
-subi_birth_knows(const birth *b, const PyObject *o)
-{
-    return find(b, o)->object != NULL;
-}
-
-int
-subi_append_pointer(PyObject *o, void *arg)
-{
-    pointers *p = arg;
-    if (p->count == p->capacity) {
-        size_t capacity = p->capacity > 0 ? 2 * p->capacity : 16384;
-        PyObject **items = realloc(p->items, capacity * sizeof(*items));
-        if (items == NULL) {
-            p->failed = true;
-            return 0;
-        }
-        p->items = items;
-        p->capacity = capacity;
-    }
-    p->items[p->count++] = o;
-    return 1;
-}
-
-typedef struct closure {
-    birth *b;
-    pointers objects;
-    pointers atoms;
-} closure;
-
-// The memory of what is referred to must not be used for another object: the sums are of addresses.
-// Before 3.14 the collector does not know dicts without containers, which can change like others.
-static int
-hold_referent(PyObject *o, void *arg)
-{
-    closure *c = arg;
-    if (_Py_IsImmortal(o) || subi_birth_knows(c->b, o)) {
-        return 0;
-    }
-    if (PyDict_CheckExact(o)) {
-        find(c->b, o)->object = Py_NewRef(o);
-        return subi_append_pointer(o, &c->objects) ? 0 : -1;
-    }
-    return subi_append_pointer(Py_NewRef(o), &c->atoms) ? 0 : -1;
-}
-
-static int
-note_objects(birth *b)
-{
-    closure c = {.b = b};
-    PyUnstable_GC_VisitObjects(subi_append_pointer, &c.objects);
-    b->capacity = 1024;
-    while (b->capacity < c.objects.count * 2) {
-        b->capacity *= 2;
-    }
-    b->objects = c.objects.failed ? NULL : calloc(b->capacity, sizeof(*b->objects));
-    if (b->objects == NULL) {
-        free(c.objects.items);
-        return -1;
-    }
-    for (size_t i = 0; i < c.objects.count; i++) {
-        find(b, c.objects.items[i])->object = Py_NewRef(c.objects.items[i]);
-    }
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < c.objects.count; i++) {  // the count grows
-        PyObject *o = c.objects.items[i];
-        if (!is_constant(o) && !is_table_of_strings(o)) {
-            find(b, o)->referents = sum_referents(o);
-            r = Py_TYPE(o)->tp_traverse(o, hold_referent, &c);
-        }
-        if (c.objects.count > b->capacity / 4 * 3) {
-            r = -1;
-        }
-    }
-    free(c.objects.items);
-    b->atoms = c.atoms.items;
-    b->atoms_count = c.atoms.count;
-    return r;
-}
-
-// An object that was not there.
-static int
-meet_object(PyObject *o, void *arg)
-{
-    closure *c = arg;
-    bool known = subi_birth_knows(c->b, o) || is_empty_set(o);
-    c->objects.failed = !known;
-    return known;
-}
-
 static bool
 is_same_attribute(const birth_probe *p)
 {
@@ -247,7 +21,7 @@ sum_unread(const birth *b)
     uint64_t sum = 1;
     for (int k = 0; k < BIRTH_HELD_STREAMS; k++) {
         const PyObject *o = b->unread[k];
-        sum = sum_bytes(sum, o + 1, (size_t)Py_TYPE(o)->tp_basicsize - sizeof(PyObject));
+        sum = subi_sum_bytes(sum, o + 1, (size_t)Py_TYPE(o)->tp_basicsize - sizeof(PyObject));
     }
     return sum;
 }
@@ -255,7 +29,6 @@ sum_unread(const birth *b)
 bool
 subi_birth_is_restored(const birth *b)
 {
-    closure c = {.b = (birth *)b};
     for (const birth_probe *p = b->probes; p->object != NULL; p++) {
         if (!is_same_attribute(p)) {
             return false;
@@ -264,13 +37,7 @@ subi_birth_is_restored(const birth *b)
     if (sum_unread(b) != b->unread_sum) {
         return false;
     }
-    PyUnstable_GC_VisitObjects(meet_object, &c);
-    bool same = !c.objects.failed;
-    for (size_t k = 0; same && k < b->capacity; k++) {
-        const noted *n = &b->objects[k];
-        same = n->referents == NOT_SUMMED || n->referents == sum_referents(n->object);
-    }
-    return same;
+    return subi_known_unchanged(&b->known);
 }
 
 // ---- noting -----------------------------------------------------------------------------------
@@ -469,7 +236,7 @@ append_class(PyObject *o, void *found)
 static int
 note_classes(birth *b)
 {
-    pointers found = {NULL};
+    subi_pointers found = {NULL};
     PyUnstable_GC_VisitObjects(append_class, &found);
     int r = found.failed ? -1 : 0;
     for (size_t i = 0; i < found.count && r == 0; i++) {
@@ -489,7 +256,7 @@ note_classes(birth *b)
 // An abstract class has a registry and caches of its subclasses, three sets. They are made when they
 // are first needed, and only the collector's functions lead to them.
 typedef struct abstract_classes {
-    pointers found;
+    subi_pointers found;
     PyTypeObject *type;
 } abstract_classes;
 
@@ -557,7 +324,7 @@ sum_environment(void)
 {
     uint64_t sum = 1;
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
-        sum = sum_bytes(sum, *entry, strlen(*entry) + 1);
+        sum = subi_sum_bytes(sum, *entry, strlen(*entry) + 1);
     }
     return sum;
 }
@@ -597,7 +364,7 @@ note(birth *b)
         forget_helpers(b, sys_modules) < 0) {
         return -1;
     }
-    return note_objects(b);
+    return subi_known_init(&b->known);
 }
 
 birth *
@@ -625,12 +392,7 @@ subi_birth_free(birth *b)
     if (b == NULL) {
         return;
     }
-    for (size_t i = 0; b->objects != NULL && i < b->capacity; i++) {
-        Py_XDECREF(b->objects[i].object);
-    }
-    for (size_t i = 0; i < b->atoms_count; i++) {
-        Py_DECREF(b->atoms[i]);
-    }
+    subi_known_fini(&b->known);
     for (birth_setting *s = b->settings; s != b->settings + BIRTH_SETTINGS_MAX; s++) {
         Py_XDECREF(s->get);
         Py_XDECREF(s->set);
@@ -649,8 +411,6 @@ subi_birth_free(birth *b)
     for (size_t i = 0; i < Py_ARRAY_LENGTH(others); i++) {
         Py_XDECREF(others[i]);
     }
-    free(b->objects);
-    free(b->atoms);
     free(b);
 }
 

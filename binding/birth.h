@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // The state that an interpreter was born with: what it takes to restore it, and to prove that it is
-// restored. Each object that the collector knows is noted with a sum over what it refers to, which
-// tp_traverse tells for every type.
+// restored.
 #ifndef SUBI_BIRTH_H
 #define SUBI_BIRTH_H
 
+#include "known.h"
 #include "traces.h"
 
 // A function that tells a setting, one that sets it, and its value.
@@ -24,18 +24,8 @@ typedef struct birth_probe {
 #define BIRTH_PROBES_MAX   20
 #define BIRTH_HELD_STREAMS 2
 
-// An object that was there, and a sum over what it referred to.
-typedef struct noted {
-    PyObject *object;
-    uint64_t referents;
-} noted;
-
 typedef struct birth {
-    noted *objects;    // a hash table with open addressing
-    size_t capacity;   // of it; a power of two
-    PyObject **atoms;  // what those refer to and the collector does not know
-    size_t atoms_count;
-
+    subi_known known;
     uint64_t environment;  // a sum over the process's environment variables
     int inherited;         // see traces.h
     subi_traces traces;
@@ -70,26 +60,13 @@ int subi_birth_install_main(const birth *b);
 // state.
 bool subi_birth_fits_process(const birth *b);
 
-// Whether o was there. Attached, as for all that follows.
-bool subi_birth_knows(const birth *b, const PyObject *o);
-
-// The collector's visitor that appends to an array; for PyUnstable_GC_VisitObjects.
-typedef struct pointers {
-    PyObject **items;
-    size_t count;
-    size_t capacity;
-    bool failed;
-} pointers;
-int subi_append_pointer(PyObject *o, void *p);
-
 // A traverse visitor that appends each set to a list.
 int subi_append_set(PyObject *o, void *list);
 
 // CPython remembers the codecs that were looked up: makes it forget. -1 with an exception set.
 int subi_birth_clear_codecs(const birth *b);
 
-// Whether the interpreter is as it was: no object is there that was not, and each of the others
-// refers to what it referred to.
+// Whether the interpreter is as it was.
 bool subi_birth_is_restored(const birth *b);
 
 #endif

@@ -11,8 +11,8 @@ typedef struct channel_end {
     subi_channel *channel;
 } channel_end;
 
-static subi_channel *
-channel_of(PyObject *self)
+subi_channel *
+subi_channel_of(PyObject *self)
 {
     return ((channel_end *)self)->channel;
 }
@@ -60,7 +60,7 @@ subi_channel_end_pack(module_state *state, PyObject *obj, char *type, subi_segme
         return false;
     }
     subi_end end = end_of(state, obj);
-    subi_channel *c = channel_of(obj);
+    subi_channel *c = subi_channel_of(obj);
     subi_channel_hold_end(c, end);
     *type = end == SUBI_SEND ? SUBI_HANDLE_SEND_CHANNEL : SUBI_HANDLE_RECV_CHANNEL;
     *segment = (subi_segment){.owner = c, .free = end == SUBI_SEND ? drop_send_end : drop_recv_end};
@@ -79,7 +79,7 @@ static void
 send_channel_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    drop_send_end(channel_of(self));
+    drop_send_end(subi_channel_of(self));
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -88,7 +88,7 @@ static void
 recv_channel_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    drop_recv_end(channel_of(self));
+    drop_recv_end(subi_channel_of(self));
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -97,7 +97,7 @@ static PyObject *
 end_repr(PyObject *self)
 {
     return PyUnicode_FromFormat("<%s of channel %lld>", strchr(Py_TYPE(self)->tp_name, '.') + 1,
-                                (long long)subi_channel_id(channel_of(self)));
+                                (long long)subi_channel_id(subi_channel_of(self)));
 }
 
 static PyObject *
@@ -106,25 +106,25 @@ end_richcompare(PyObject *self, PyObject *other, int op)
     if ((op != Py_EQ && op != Py_NE) || Py_TYPE(self) != Py_TYPE(other)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
-    return PyBool_FromLong((channel_of(self) == channel_of(other)) == (op == Py_EQ));
+    return PyBool_FromLong((subi_channel_of(self) == subi_channel_of(other)) == (op == Py_EQ));
 }
 
 static Py_hash_t
 end_hash(PyObject *self)
 {
-    return (Py_hash_t)subi_channel_id(channel_of(self));
+    return (Py_hash_t)subi_channel_id(subi_channel_of(self));
 }
 
 static PyObject *
 end_get_id(PyObject *self, void *unused)
 {
-    return PyLong_FromLongLong(subi_channel_id(channel_of(self)));
+    return PyLong_FromLongLong(subi_channel_id(subi_channel_of(self)));
 }
 
 static PyObject *
 end_get_capacity(PyObject *self, void *unused)
 {
-    size_t capacity = subi_channel_capacity(channel_of(self));
+    size_t capacity = subi_channel_capacity(subi_channel_of(self));
     if (capacity == SUBI_UNBOUNDED) {
         Py_RETURN_NONE;
     }
@@ -138,13 +138,13 @@ end_get_closed(PyObject *self, void *unused)
     if (state == NULL) {
         return NULL;
     }
-    return PyBool_FromLong(subi_channel_is_closed(channel_of(self), end_of(state, self)));
+    return PyBool_FromLong(subi_channel_is_closed(subi_channel_of(self), end_of(state, self)));
 }
 
 static Py_ssize_t
 end_length(PyObject *self)
 {
-    return (Py_ssize_t)subi_channel_count(channel_of(self));
+    return (Py_ssize_t)subi_channel_count(subi_channel_of(self));
 }
 
 static int
@@ -176,7 +176,7 @@ end_close(PyObject *self, PyObject *unused)
     if (state == NULL) {
         return NULL;
     }
-    subi_channel *c = channel_of(self);
+    subi_channel *c = subi_channel_of(self);
     subi_result r = subi_channel_close(c, end_of(state, self), true);
     if (r != SUBI_OK && r != SUBI_CLOSED) {
         return subi_raise_channel(state, r, subi_channel_id(c));
@@ -206,7 +206,7 @@ send_object(PyObject *self, PyObject *obj, int64_t deadline)
     if (state == NULL || subi_encode(state, obj, &m) < 0) {
         return NULL;
     }
-    subi_channel *c = channel_of(self);
+    subi_channel *c = subi_channel_of(self);
     subi_result r = subi_blocking_send(state, c, &m, deadline);
     if (r == SUBI_OK) {
         Py_RETURN_NONE;
@@ -296,7 +296,7 @@ recv_object(PyObject *self, int64_t deadline, subi_result *r)
         *r = SUBI_INTERRUPTED;
         return NULL;
     }
-    *r = subi_blocking_recv(state, channel_of(self), &m, deadline);
+    *r = subi_blocking_recv(state, subi_channel_of(self), &m, deadline);
     if (*r != SUBI_OK) {
         return NULL;
     }
@@ -316,7 +316,7 @@ recv_or_raise(PyObject *self, int64_t deadline, PyObject *empty)
     if (r == SUBI_OK || r == SUBI_INTERRUPTED) {
         return obj;
     }
-    return subi_raise_channel(get_state_of(self), r, subi_channel_id(channel_of(self)));
+    return subi_raise_channel(get_state_of(self), r, subi_channel_id(subi_channel_of(self)));
 }
 
 PyDoc_STRVAR(recv_doc,
@@ -366,7 +366,7 @@ recv_channel_next(PyObject *self)
     if (r == SUBI_OK || r == SUBI_INTERRUPTED || r == SUBI_CLOSED) {
         return obj;  // closed: NULL without an exception ends the iteration
     }
-    return subi_raise_channel(get_state_of(self), r, subi_channel_id(channel_of(self)));
+    return subi_raise_channel(get_state_of(self), r, subi_channel_id(subi_channel_of(self)));
 }
 
 static PyMethodDef recv_channel_methods[] = {
@@ -466,132 +466,9 @@ create_channel(PyObject *module, PyObject *args, PyObject *kwds)
     return Py_BuildValue("(NN)", recv, send);
 }
 
-PyDoc_STRVAR(
-    select_doc,
-    "select(*cases, timeout=None)\n--\n\n"
-    "Wait until one of several sends and receives can go ahead, and do that one.\n\n"
-    "Args:\n"
-    "    cases: each a RecvChannel, to receive from, or a pair (SendChannel, obj), to send obj.\n"
-    "    timeout: seconds to wait at most; None is for ever, 0 tries once.\n\n"
-    "Returns:\n"
-    "    The pair (index, obj): which case was done, and what it received (None for a send). The\n"
-    "    choice among several that are ready is random.\n\n"
-    "Raises:\n"
-    "    ChannelClosedError: the chosen case's channel is closed; its attribute `index` says which.\n"
-    "    TimeoutError: the time is over, or timeout is 0 and none is ready.\n"
-    "    NotShareableError, TypeError, ValueError: a case or the timeout is not as above.");
-
-// Fills in one case; the message to send is written to *m.
-static int
-parse_case(module_state *state, PyObject *arg, Py_ssize_t index, subi_case *k, subi_message *m)
-{
-    *m = subi_message_none();
-    k->message = m;
-    if (Py_IS_TYPE(arg, state->recv_channel_type)) {
-        k->channel = channel_of(arg);
-        k->end = SUBI_RECV;
-        return 0;
-    }
-    if (PyTuple_CheckExact(arg) && PyTuple_GET_SIZE(arg) == 2 &&
-        Py_IS_TYPE(PyTuple_GET_ITEM(arg, 0), state->send_channel_type)) {
-        k->channel = channel_of(PyTuple_GET_ITEM(arg, 0));
-        k->end = SUBI_SEND;
-        return subi_encode(state, PyTuple_GET_ITEM(arg, 1), m);
-    }
-    PyErr_Format(PyExc_TypeError,
-                 "case %zd must be a RecvChannel or a pair (SendChannel, obj), got %.100s", index,
-                 Py_TYPE(arg)->tp_name);
-    return -1;
-}
-
-static PyObject *
-raise_select(module_state *state, subi_result r, const subi_case *k, size_t index)
-{
-    if (r == SUBI_INTERRUPTED) {
-        return NULL;
-    }
-    if (r == SUBI_EMPTY || r == SUBI_TIMEOUT) {
-        PyErr_SetString(PyExc_TimeoutError,
-                        r == SUBI_EMPTY ? "no case is ready" : "timed out waiting for a case");
-        return NULL;
-    }
-    subi_raise_channel(state, r, k != NULL ? subi_channel_id(k->channel) : -1);
-    if (r == SUBI_CLOSED) {
-        PyObject *exc = PyErr_GetRaisedException();
-        PyObject *number = PyLong_FromSize_t(index);
-        if (number == NULL || PyObject_SetAttrString(exc, "index", number) < 0) {
-            PyErr_Clear();
-        }
-        Py_XDECREF(number);
-        PyErr_SetRaisedException(exc);
-    }
-    return NULL;
-}
-
-static PyObject *
-select_cases(module_state *state, PyObject *args, int64_t deadline, subi_case *cases,
-             subi_message *messages)
-{
-    Py_ssize_t n = PyTuple_GET_SIZE(args);
-    Py_ssize_t parsed = 0;
-    PyObject *result = NULL;
-    while (parsed < n && parse_case(state, PyTuple_GET_ITEM(args, parsed), parsed, &cases[parsed],
-                                    &messages[parsed]) == 0) {
-        parsed++;
-    }
-    if (parsed == n) {
-        size_t chosen = 0;
-        subi_result r = subi_blocking_select(state, cases, (size_t)n, deadline, &chosen);
-        if (r != SUBI_OK) {
-            raise_select(state, r, n > 0 ? &cases[chosen] : NULL, chosen);
-        }
-        else if (cases[chosen].end == SUBI_SEND) {
-            result = Py_BuildValue("(nO)", (Py_ssize_t)chosen, Py_None);
-        }
-        else {
-            PyObject *obj = subi_decode(state, &messages[chosen]);
-            result = obj != NULL ? Py_BuildValue("(nN)", (Py_ssize_t)chosen, obj) : NULL;
-        }
-    }
-    for (Py_ssize_t i = 0; i < parsed; i++) {
-        subi_message_fini(&messages[i]);
-    }
-    return result;
-}
-
-static PyObject *
-channel_select(PyObject *module, PyObject *args, PyObject *kwds)
-{
-    static char *keywords[] = {"timeout", NULL};
-    PyObject *timeout = NULL;
-    int64_t deadline;
-    PyObject *no_args = PyTuple_New(0);
-    int parsed = no_args != NULL &&
-                 PyArg_ParseTupleAndKeywords(no_args, kwds, "|$O:select", keywords, &timeout);
-    Py_XDECREF(no_args);
-    if (!parsed || subi_parse_timeout(timeout, &deadline) < 0) {
-        return NULL;
-    }
-    size_t n = (size_t)PyTuple_GET_SIZE(args);
-    subi_case *cases = PyMem_Calloc(n, sizeof(*cases));
-    subi_message *messages = PyMem_Calloc(n, sizeof(*messages));
-    PyObject *result = NULL;
-    if (cases == NULL || messages == NULL) {
-        PyErr_NoMemory();
-    }
-    else {
-        result = select_cases(get_state(module), args, deadline, cases, messages);
-    }
-    PyMem_Free(cases);
-    PyMem_Free(messages);
-    return result;
-}
-
 PyMethodDef subi_channel_functions[] = {
     {"create_channel", (PyCFunction)(void (*)(void))create_channel, METH_VARARGS | METH_KEYWORDS,
      create_channel_doc},
-    {"select", (PyCFunction)(void (*)(void))channel_select, METH_VARARGS | METH_KEYWORDS,
-     select_doc},
     {NULL},
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The types RecvChannel and SendChannel, and the functions create_channel and select.
+// The types RecvChannel and SendChannel, and the function create_channel.
 #ifndef SUBI_CHANNEL_TYPE_H
 #define SUBI_CHANNEL_TYPE_H
 
@@ -13,6 +13,9 @@
 int subi_channel_type_init(PyObject *module, module_state *state);
 
 extern PyMethodDef subi_channel_functions[];
+
+// The channel of an end, which must be one. Borrowed.
+subi_channel *subi_channel_of(PyObject *end);
 
 // If obj is an end of a channel: true, and a segment that keeps that end open until it is freed.
 bool subi_channel_end_pack(module_state *state, PyObject *obj, char *type, subi_segment *segment);

@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: MIT
 //
-// Making and closing interpreters, whatever their kind.
+// Making (creation.c) and closing (lifecycle.c) interpreters, whatever their kind.
 #ifndef SUBI_LIFECYCLE_H
 #define SUBI_LIFECYCLE_H
 
 #include "backend.h"
 #include "state.h"
 
+// CPython before 3.14 has races in making and ending interpreters at the same time (static types,
+// interned strings, _datetime: python/cpython 112140, 105699, 136421): there it is one at a time.
+// From then on it is as many as there are processors: more would take no less time, and all of
+// them would hold memory meanwhile.
+#define SUBI_ALONE (PY_VERSION_HEX < 0x030E0000)
+
 // Makes an interpreter, idle, with the caller's sys.path. A new reference, which is also a user: to
 // be given up with subi_lifecycle_drop_user. NULL with InterpreterError or MemoryError. name may be
 // NULL.
 subi_interp *subi_lifecycle_create(module_state *state, const backend *b, const char *name);
+
+// Ends an interpreter that has no other thread. Attached to it; no thread state afterwards.
+void subi_lifecycle_end(native *n);
+
+// Ends one that is in nobody's hands, and frees n. No thread state, before and after. Out of memory:
+// it stays.
+void subi_lifecycle_end_spare(native *n);
 
 // Closes an idle interpreter: joins the threads that it started, runs its atexit functions, frees
 // it. Waits for a run in progress, and for the threads, until the deadline; when one is still

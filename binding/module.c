@@ -8,6 +8,7 @@
 #include "legacy.h"
 #include "legacy_ids.h"
 #include "remedies.h"
+#include "select.h"
 #include "state.h"
 
 // ---- the interpreter that the module is in ----------------------------------------------------
@@ -67,6 +68,7 @@ module_exec(PyObject *module)
         subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
+        PyModule_AddFunctions(module, subi_select_functions) < 0 ||
         PyModule_AddFunctions(module, subi_exit_functions) < 0) {
         return -1;
     }

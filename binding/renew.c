@@ -52,12 +52,12 @@ append_module(PyObject *o, void *found)
 static bool
 has_suspect_modules(const birth *b)
 {
-    pointers found = {NULL};
+    subi_pointers found = {NULL};
     PyUnstable_GC_VisitObjects(append_module, &found);
     bool suspect = found.failed;
     for (size_t i = 0; i < found.count; i++) {
         PyObject *module = found.items[i];
-        suspect = suspect || (!subi_birth_knows(b, module) && is_suspect(b, module));
+        suspect = suspect || (!subi_known_has(&b->known, module) && is_suspect(b, module));
         Py_DECREF(module);
     }
     free(found.items);
@@ -221,7 +221,7 @@ empty_new_sets(const birth *b)
     }
     for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(sets); i++) {
         PyObject *set = PyList_GET_ITEM(sets, i);
-        r = subi_birth_knows(b, set) ? 0 : PySet_Clear(set);
+        r = subi_known_has(&b->known, set) ? 0 : PySet_Clear(set);
     }
     Py_XDECREF(sets);
     return r;

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include <stdlib.h>
+
+#include "birth.h"
+#include "codec.h"
+#include "exit.h"
+#include "lifecycle.h"
+#include "thread_state.h"
+
+// The str entries of the caller's sys.path. -1 with an exception set.
+static int
+pack_sys_path(module_state *state, subi_message *m)
+{
+    PyObject *path = PySys_GetObject("path");  // borrowed
+    PyObject *kept = PyList_New(0);
+    if (kept == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; path != NULL && PyList_Check(path) && i < PyList_GET_SIZE(path); i++) {
+        PyObject *entry = PyList_GET_ITEM(path, i);
+        if (PyUnicode_CheckExact(entry) && PyList_Append(kept, entry) < 0) {
+            Py_DECREF(kept);
+            return -1;
+        }
+    }
+    PyObject *tuple = PyList_AsTuple(kept);
+    Py_DECREF(kept);
+    int r = tuple != NULL ? subi_encode(state, tuple, m) : -1;
+    Py_XDECREF(tuple);
+    return r;
+}
+
+static int
+inherit_sys_path(const subi_message *m)
+{
+    PyObject *path = NULL;
+    PyObject *entries = subi_decode(NULL, m);  // str needs no state
+    if (entries != NULL) {
+        path = PySequence_List(entries);
+    }
+    int r = path != NULL ? PySys_SetObject("path", path) : -1;
+    Py_XDECREF(path);
+    Py_XDECREF(entries);
+    return r;
+}
+
+// Python 3.12 has a built-in module of that name, which the import system would find before ours.
+static int
+install_legacy_module(void)
+{
+#if PY_VERSION_HEX < 0x030D0000
+    PyObject *package = PyImport_ImportModule("subinterpreters");
+    PyObject *done = NULL;
+    if (package != NULL) {
+        done = PyObject_CallMethod(package, "_install_xxsubinterpreters", NULL);
+    }
+    Py_XDECREF(package);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+#else
+    return 0;
+#endif
+}
+
+// Attached to the new interpreter.
+static int
+set_up(const subi_message *sys_path)
+{
+    if (inherit_sys_path(sys_path) < 0 || install_legacy_module() < 0) {
+        PyErr_Clear();
+        return -1;
+    }
+    return 0;
+}
+
+// One interpreter in the making.
+typedef struct creation {
+    subi_interp *record;
+    const backend *backend;
+    native *n;  // when it has been made
+    subi_message sys_path;
+    const char *error;        // a static string, when result is -1
+    int result;               // 0, or -1
+    PyThread_type_lock done;  // released by the other thread; NULL when there is none
+} creation;
+
+// One from the reserve, to which the caller is then attached, or NULL. No thread state, no GIL.
+static native *
+take_spare(const backend *b)
+{
+    native *n;
+    while (b->renewable && (n = subi_reserve_take(false)) != NULL) {
+        bool ready = subi_birth_fits_process(n->birth) && subi_thread_state_attach(n) != NULL;
+        if (ready && subi_birth_install_main(n->birth) == 0) {
+            subi_reserve_done();
+            return n;
+        }
+        if (ready) {
+            subi_thread_state_detach();
+        }
+        subi_lifecycle_end_spare(n);
+        subi_reserve_done();
+    }
+    return NULL;
+}
+
+// As take_spare; on failure *error is set.
+static native *
+make_new(const backend *b, const char **error)
+{
+    native *n = calloc(1, sizeof(*n));
+    if (n == NULL) {
+        *error = "out of memory";
+        return NULL;
+    }
+    n->backend = b;
+    if (b->create(n, error) < 0) {
+        free(n);
+        return NULL;
+    }
+    subi_thread_state_attach(n);  // the thread state is there: cannot fail
+    if (b->renewable && subi_reserve_limit() > 0) {
+        n->birth = subi_birth_new();
+    }
+    return n;
+}
+
+// Attached to c->n; no thread state afterwards. Code that runs in it from now on may import us.
+static void
+finish(creation *c)
+{
+    native *n = c->n;
+    subi_interp_set_native(c->record, n->interp, n);
+    if (set_up(&c->sys_path) == 0) {
+        subi_thread_state_detach();
+        c->result = 0;
+        return;
+    }
+    c->error = "its sys.path or _xxsubinterpreters could not be set";
+    subi_lifecycle_end(n);
+    subi_interp_set_native(c->record, NULL, NULL);
+    free(n);
+}
+
+// No thread state, no GIL, before and after; so are those that follow.
+static void
+make_and_finish(creation *c)
+{
+    if (SUBI_ALONE) {
+        subi_workshop_enter(true);
+    }
+    c->n = make_new(c->backend, &c->error);
+    if (SUBI_ALONE) {
+        subi_workshop_leave(true);
+    }
+    if (c->n != NULL) {
+        finish(c);
+    }
+}
+
+static void
+make_on_this_thread_and_leave(void *arg)
+{
+    creation *c = arg;
+    make_and_finish(c);
+    if (c->result == 0) {
+        subi_thread_state_drop_mine(c->n);
+    }
+    PyThread_release_lock(c->done);  // c may be gone now
+}
+
+// From 3.14 on a new thread state asks for the bounds of the thread's stack, which on the initial
+// thread takes glibc 200 us and more, and CPython makes a dozen of them while it makes an
+// interpreter. A thread of its own costs less than one of them.
+static bool
+make_on_another_thread(creation *c)
+{
+    if (PY_VERSION_HEX < 0x030E0000 || !subi_thread_is_initial()) {
+        return false;
+    }
+    c->done = PyThread_allocate_lock();
+    if (c->done == NULL) {
+        return false;
+    }
+    PyThread_acquire_lock(c->done, WAIT_LOCK);
+    bool started =
+        PyThread_start_new_thread(make_on_this_thread_and_leave, c) != PYTHREAD_INVALID_THREAD_ID;
+    if (started) {
+        PyThread_acquire_lock(c->done, WAIT_LOCK);
+    }
+    PyThread_release_lock(c->done);
+    PyThread_free_lock(c->done);
+    return started;
+}
+
+// Whoever waits for a place may find that another interpreter has been closed meanwhile.
+static void
+take_or_make(creation *c)
+{
+    subi_workshop_enter(false);
+    c->n = take_spare(c->backend);
+    if (c->n != NULL) {
+        finish(c);
+    }
+    else if (!make_on_another_thread(c)) {
+        make_and_finish(c);
+    }
+    if (c->result == 0) {
+        subi_interp_stay(c->record);
+    }
+    subi_workshop_leave(false);
+}
+
+// -1 with an exception set.
+static int
+make_native(module_state *state, const backend *b, subi_interp *record)
+{
+    creation c = {.record = record, .backend = b, .result = -1};
+    if (pack_sys_path(state, &c.sys_path) < 0) {
+        return -1;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    take_or_make(&c);
+    Py_END_ALLOW_THREADS
+    subi_message_fini(&c.sys_path);
+    if (c.result < 0) {
+        PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s", c.error);
+    }
+    return c.result;
+}
+
+static void
+take_back(subi_interp *i)
+{
+    subi_interp_begin_close(i, SUBI_TRY);
+    subi_interp_end_close(i, true);
+    subi_interp_drop(i);
+}
+
+static void
+raise_not_made(module_state *state, subi_result r)
+{
+    if (r == SUBI_NOMEM) {
+        PyErr_NoMemory();
+    }
+    else {
+        PyErr_SetString(state->InterpreterError,
+                        "the interpreter could not be made: the process is ending");
+    }
+}
+
+subi_interp *
+subi_lifecycle_create(module_state *state, const backend *b, const char *name)
+{
+    subi_interp *i;
+    if (subi_exit_arm(state) < 0) {
+        return NULL;
+    }
+    subi_result r = subi_interp_new(b->kind, name, state->self_id, &i);
+    if (r != SUBI_OK) {
+        raise_not_made(state, r);
+        return NULL;
+    }
+    subi_interp_hold_user(
+        i);  // the caller's: others may list the interpreter as soon as it is idle
+    if (make_native(state, b, i) < 0) {
+        subi_interp_leave(i);
+        take_back(i);
+        return NULL;
+    }
+    subi_interp_hold(i);  // the interpreter's own, until it is closed
+    subi_interp_leave(i);
+    return i;
+}
