@@ -44,6 +44,7 @@ typedef enum subi_result {
     SUBI_NOT_FOUND,    // no object has that id (any more)
     SUBI_BUSY,         // the interpreter is running
     SUBI_NOMEM,        // out of memory; nothing was changed
+    SUBI_INVALID,      // the input is not what it should be
     SUBI_FORKED,       // the object belongs to the process that this one was forked from
 } subi_result;
 
