@@ -364,7 +364,12 @@ note(birth *b)
         forget_helpers(b, sys_modules) < 0) {
         return -1;
     }
-    return subi_known_init(&b->known);
+    PyObject *in_python = import_attribute("_frozen_importlib", "ModuleSpec");
+    int r = in_python != NULL && PyType_Check(in_python)
+                ? subi_known_init(&b->known, (PyTypeObject *)in_python)
+                : -1;
+    Py_XDECREF(in_python);
+    return r;
 }
 
 birth *

@@ -230,14 +230,6 @@ make_native(module_state *state, const backend *b, subi_interp *record)
 }
 
 static void
-take_back(subi_interp *i)
-{
-    subi_interp_begin_close(i, SUBI_TRY);
-    subi_interp_end_close(i, true);
-    subi_interp_drop(i);
-}
-
-static void
 raise_not_made(module_state *state, subi_result r)
 {
     if (r == SUBI_NOMEM) {
@@ -264,8 +256,8 @@ subi_lifecycle_create(module_state *state, const backend *b, const char *name)
     subi_interp_hold_user(
         i);  // the caller's: others may list the interpreter as soon as it is idle
     if (make_native(state, b, i) < 0) {
-        subi_interp_leave(i);
-        take_back(i);
+        subi_interp_discard(i);
+        subi_interp_drop(i);
         return NULL;
     }
     subi_interp_hold(i);  // the interpreter's own, until it is closed

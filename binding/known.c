@@ -163,10 +163,71 @@ subi_known_has(const subi_known *k, const PyObject *o)
     return find(k, o)->object != NULL;
 }
 
+// ---- objects that show all they are -----------------------------------------------------------
+
+// Types in C whose instances change only in what they refer to.
+static bool
+is_open_type(PyTypeObject *t)
+{
+    PyTypeObject *const types[] = {
+        &PyBaseObject_Type,  &PyDict_Type,        &PyList_Type,         &PyTuple_Type,
+        &PySet_Type,         &PyFrozenSet_Type,   &PyModule_Type,       &PyFunction_Type,
+        &PyMethod_Type,      &PyCFunction_Type,   &PyCell_Type,         &PyProperty_Type,
+        &PySlice_Type,       &PyClassMethod_Type, &PyStaticMethod_Type, &PyWrapperDescr_Type,
+        &PyMethodDescr_Type, &PyMemberDescr_Type, &PyGetSetDescr_Type,  &PyClassMethodDescr_Type,
+        &PyContextVar_Type,  &PyDictProxy_Type,
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
+        if (t == types[i]) {
+            return true;
+        }
+    }
+    static const char *const names[] = {"weakref.ReferenceType", "types.SimpleNamespace",
+                                        "types.GenericAlias", "lazy_import", "_abc._abc_data",
+                                        // of the standard streams, which birth.c looks at
+                                        "_io.TextIOWrapper", "_io.BufferedReader",
+                                        "_io.BufferedWriter", "_io.FileIO"};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        if (strcmp(t->tp_name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// A random generator, an iterator or a lock has more to it than what it refers to. Instances of
+// classes in Python have what their base in C has; classes themselves are summed with their slots.
+static bool
+is_open(const subi_known *k, PyObject *o)
+{
+    PyTypeObject *t = Py_TYPE(o);
+    while (PyType_HasFeature(t, Py_TPFLAGS_HEAPTYPE) && t->tp_dealloc == k->dealloc_in_python &&
+           t->tp_base != NULL) {
+        t = t->tp_base;
+    }
+    return PyType_Check(o) || is_open_type(t);
+}
+
+// Of what the collector does not know: numbers, text and the like.
+static bool
+is_open_atom(PyObject *o)
+{
+    return PyTuple_Check(o) || PyType_Check(o) ||
+           !(PyByteArray_Check(o) || PyType_HasFeature(Py_TYPE(o), Py_TPFLAGS_HEAPTYPE));
+}
+
+// ---- noting -----------------------------------------------------------------------------------
+
 typedef struct closure {
     subi_known *known;
     subi_pointers objects;  // of which each is in known, with a reference
 } closure;
+
+static bool
+is_full(const closure *c)
+{
+    return c->objects.count >= c->known->capacity / 4 * 3;
+}
 
 // The memory of what is referred to must not be used for another object: the sums are of addresses.
 // Before 3.14 the collector does not know dicts without containers, which can change like others.
@@ -177,14 +238,16 @@ hold_referent(PyObject *o, void *arg)
     if (_Py_IsImmortal(o) || subi_known_has(c->known, o)) {
         return 0;
     }
-    if (PyDict_CheckExact(o)) {
-        if (!subi_append_pointer(o, &c->objects)) {
+    // those in containers that the collector does not know either may come to be changed
+    if (PyDict_CheckExact(o) || PyTuple_CheckExact(o) || PyList_CheckExact(o) ||
+        PySet_CheckExact(o)) {
+        if (is_full(c) || !subi_append_pointer(o, &c->objects)) {
             return -1;
         }
         find(c->known, o)->object = Py_NewRef(o);
         return 0;
     }
-    if (!subi_append_pointer(o, &c->known->atoms)) {
+    if (!is_open_atom(o) || !subi_append_pointer(o, &c->known->atoms)) {
         return -1;
     }
     Py_INCREF(o);
@@ -207,20 +270,21 @@ make_table(closure *c)
 }
 
 int
-subi_known_init(subi_known *k)
+subi_known_init(subi_known *k, PyTypeObject *in_python)
 {
+    k->dealloc_in_python = in_python->tp_dealloc;
     closure c = {.known = k};
     PyUnstable_GC_VisitObjects(subi_append_pointer, &c.objects);
     int r = make_table(&c);
     for (size_t i = 0; r == 0 && i < c.objects.count; i++) {  // the count grows
         PyObject *o = c.objects.items[i];
-        if (!is_constant(o) && !is_table_of_strings(o)) {
+        if (is_table_of_strings(o)) {
+            continue;
+        }
+        if (!is_constant(o)) {
             find(k, o)->referents = sum_referents(o);
-            r = Py_TYPE(o)->tp_traverse(o, hold_referent, &c);
         }
-        if (c.objects.count > k->capacity / 4 * 3) {
-            r = -1;
-        }
+        r = is_open(k, o) ? Py_TYPE(o)->tp_traverse(o, hold_referent, &c) : -1;
     }
     free(c.objects.items);
     return r;
@@ -252,6 +316,22 @@ meet_object(PyObject *o, void *arg)
     return !m->stranger;
 }
 
+// Events of sys.monitoring that were set for one function only, on 3.13. Later versions count the
+// uses of a tool (traces.c).
+static bool
+is_monitored(PyObject *o)
+{
+#if PY_VERSION_HEX < 0x030E0000
+    static const _Py_LocalMonitors none;
+    if (PyFunction_Check(o)) {
+        const _PyCoMonitoringData *data = ((PyCodeObject *)PyFunction_GET_CODE(o))->_co_monitoring;
+        return data != NULL && memcmp(&data->local_monitors, &none, sizeof(none)) != 0;
+    }
+#endif
+    (void)o;
+    return false;
+}
+
 bool
 subi_known_unchanged(const subi_known *k)
 {
@@ -260,7 +340,8 @@ subi_known_unchanged(const subi_known *k)
     bool same = !m.stranger;
     for (size_t i = 0; same && i < k->capacity; i++) {
         const subi_noted *n = &k->objects[i];
-        same = n->referents == NOT_SUMMED || n->referents == sum_referents(n->object);
+        same = n->referents == NOT_SUMMED ||
+               (n->referents == sum_referents(n->object) && !is_monitored(n->object));
     }
     return same;
 }

@@ -27,10 +27,12 @@ typedef struct subi_known {
     subi_noted *objects;  // a hash table with open addressing
     size_t capacity;      // of it; a power of two
     subi_pointers atoms;  // what those refer to and the collector does not know; references
+    destructor dealloc_in_python;  // of instances of classes that Python code has defined
 } subi_known;
 
-// Notes all objects. k is zeroed; to be finished also after -1, out of memory.
-int subi_known_init(subi_known *k);
+// Notes all objects. k is zeroed; to be finished also after -1: out of memory, or there are objects
+// whose state can change without a trace. in_python is a class that Python code has defined.
+int subi_known_init(subi_known *k, PyTypeObject *in_python);
 void subi_known_fini(subi_known *k);
 
 bool subi_known_has(const subi_known *k, const PyObject *o);

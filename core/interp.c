@@ -430,6 +430,17 @@ subi_interp_end_close(subi_interp *i, bool closed)
 }
 
 void
+subi_interp_discard(subi_interp *i)
+{
+    subi__table_unlist(&interps, &i->entry);
+    subi__lock_acquire(&i->lock);
+    assert(i->state == SUBI_STATE_RUNNING);
+    change(i, SUBI_STATE_CLOSED);
+    subi__lock_release(&i->lock);
+    subi__run_ends();
+}
+
+void
 subi_interp_hold_user(subi_interp *i)
 {
     if (!subi_interp_stale(i)) {

@@ -285,6 +285,10 @@ SUBI_EXPORT subi_result subi_interp_begin_close(subi_interp *i, int64_t deadline
 // closing -> closed, or back to idle when the interpreter could not be closed.
 SUBI_EXPORT void subi_interp_end_close(subi_interp *i, bool closed);
 
+// running -> closed, by the one who is making the interpreter and failed. The caller's reference is
+// still its own.
+SUBI_EXPORT void subi_interp_discard(subi_interp *i);
+
 // Users are what keeps an interpreter from being closed by itself: the Python objects that stand
 // for it. Each also needs a reference of its own. drop_user returns true when the last user went
 // and the interpreter is idle: the caller has to close it. While it runs, subi_interp_leave says

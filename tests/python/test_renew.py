@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A closed interpreter is used again only when nothing of its life is left."""
 
+import os
 import sys
 from textwrap import dedent
 
@@ -109,6 +110,8 @@ HARMFUL = {
     "hidden ctypes": "import sys, _ctypes; del sys.modules['_ctypes']",
     "a callback of no tool": "import sys; m = sys.monitoring\n"
     "m.use_tool_id(3, 'x'); m.register_callback(3, m.events.PY_START, id); m.free_tool_id(3)",
+    "local events of no tool": "import sys, os; m = sys.monitoring; m.use_tool_id(3, 'x')\n"
+    "m.set_local_events(3, os.path.join.__code__, m.events.PY_START); m.free_tool_id(3)",
     "events of no tool": "import sys; m = sys.monitoring\n"
     "m.use_tool_id(3, 'x'); m.set_events(3, m.events.PY_START); m.free_tool_id(3)",
     "atexit in a finalizer": "import atexit\nclass A:\n"
@@ -278,6 +281,35 @@ def test_tracing_ends():
             assert identity(interp) == first
     """
     run_script(LIVES + dedent(script))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "import random; kept = random.Random(1)",
+        "import itertools; kept = itertools.count()",
+        "kept = bytearray(9)",
+        "import _thread; kept = [_thread.allocate_lock()]",
+        "kept = (i for i in 'abc')",
+        "import io; kept = io.StringIO()",
+        "kept = [{} for _ in range(50_000)]",
+    ],
+)
+def test_objects_made_when_python_starts(made, tmp_path):
+    """Those that have more to them than what they refer to do not live twice."""
+    (tmp_path / "usercustomize.py").write_text(made)
+    (tmp_path / "sitecustomize.py").write_text(made)
+    script = """
+        with si.create() as interp:
+            first = identity(interp)
+            assert run(interp, "import sitecustomize as s; send.send_nowait(hasattr(s, 'kept'))")
+        with si.create() as interp:
+            found = identity(interp)
+            run(interp, "import sitecustomize as s; s.kept")
+        assert sys.argv[1].startswith("kept = [{}") or found != first
+    """
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run_script(LIVES + dedent(script), made, env=env)
 
 
 def test_limit():
