@@ -164,28 +164,27 @@ def timed_create(module: ModuleType) -> float:
     return took
 
 
+def compare_modules(question: str, wanted: float, seconds: Callable[[ModuleType], float]) -> Result:
+    """What takes some milliseconds and is the same code with either module."""
+    return compare(
+        question,
+        wanted,
+        rounds=15,
+        subinterpreters=lambda: seconds(subinterpreters),
+        stdlib=lambda: seconds(stdlib),
+    )
+
+
 def create_one() -> Result:
     """One creation on the main thread."""
     with no_reserve():
-        return compare(
-            "create one, main thread",
-            1,
-            rounds=15,
-            subinterpreters=lambda: timed_create(subinterpreters),
-            stdlib=lambda: timed_create(stdlib),
-        )
+        return compare_modules("create one, main thread", 1, timed_create)
 
 
 def create_from_reserve() -> Result:
     """One creation, when another interpreter has been closed before."""
     subinterpreters.create().close()
-    return compare(
-        "create one that was used before",
-        1 / 20,
-        rounds=15,
-        subinterpreters=lambda: timed_create(subinterpreters),
-        stdlib=lambda: timed_create(stdlib),
-    )
+    return compare_modules("create one that was used before", 1 / 20, timed_create)
 
 
 def short_life() -> Result:
@@ -198,13 +197,7 @@ def short_life() -> Result:
         interpreter.close()
         return time.perf_counter() - start
 
-    return compare(
-        "create, import socket, close",
-        1 / 2,
-        rounds=15,
-        subinterpreters=lambda: live(subinterpreters),
-        stdlib=lambda: live(stdlib),
-    )
+    return compare_modules("create, import socket, close", 1 / 2, live)
 
 
 WORK = """

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "channel_type.h"
-#include "legacy_ids.h"
+#include "legacy/ids.h"
 
 #define WRITE_FIRST 128
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <stdlib.h>
 
-#include "birth.h"
 #include "codec.h"
 #include "exit.h"
 #include "lifecycle.h"
+#include "renewal/birth.h"
 #include "thread_state.h"
 
 // The str entries of the caller's sys.path. -1 with an exception set.

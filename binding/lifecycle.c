@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
-#include "birth.h"
 #include "blocking.h"
-#include "renew.h"
+#include "renewal/birth.h"
+#include "renewal/renew.h"
 #include "thread_state.h"
 
 // ---- ending -----------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The extension module subinterpreters._subinterpreters.
+#include "legacy/module.h"
 #include "channel_type.h"
 #include "errors.h"
 #include "exit.h"
 #include "interp_type.h"
-#include "legacy.h"
-#include "legacy_ids.h"
+#include "legacy/ids.h"
 #include "remedies.h"
 #include "select.h"
 #include "state.h"

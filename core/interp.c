@@ -14,13 +14,14 @@
 // States and who moves between them:
 //   RUNNING -leave-> IDLE -enter-> RUNNING
 //   IDLE -begin_close-> CLOSING -end_close-> CLOSED (or back to IDLE)
+//   RUNNING -discard-> CLOSED (it could not be made)
 struct subi_interp {
     subi__entry entry;
     subi_kind kind;                // set once
     int64_t owner;                 // set once
     char *name;                    // set once; NULL: none
-    _Atomic(const void *) native;  // atomic: set once, while RUNNING; read by subi_interp_find
-    void *data;                    // set once, while RUNNING
+    _Atomic(const void *) native;  // atomic: set while RUNNING or CLOSING; read by subi_interp_find
+    void *data;                    // set while RUNNING or CLOSING, by the one whose state that is
     subi__lock lock;
     subi_state state;     // guarded by lock
     subi_thread *runner;  // guarded by lock; compared only; NULL unless RUNNING

@@ -264,7 +264,8 @@ SUBI_EXPORT int64_t subi_interp_owner(const subi_interp *i);
 SUBI_EXPORT subi_state subi_interp_state(subi_interp *i);
 SUBI_EXPORT bool subi_interp_stale(const subi_interp *i);  // made before a fork, in the parent
 
-// The binding's pointer to its own interpreter and data. Set before the record is first idle.
+// The binding's pointer to its own interpreter and data. Set before the record is first idle, and
+// to NULL before it is closed.
 SUBI_EXPORT void subi_interp_set_native(subi_interp *i, const void *native, void *data);
 SUBI_EXPORT const void *subi_interp_native(const subi_interp *i);
 SUBI_EXPORT void *subi_interp_data(const subi_interp *i);

@@ -42,6 +42,8 @@ def grows(work, times, *, at_most, warm_up):
 
 CYCLES = """
 kind, times, at_most = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+if len(sys.argv) > 4:
+    si.set_reserve_limit(int(sys.argv[4]))
 
 def cycle():
     with si.create(isolation=kind, name="x" * 100) as interp:
@@ -52,12 +54,18 @@ assert si.list_all() == [si.get_main()]
 """
 
 
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="on 3.12 closed interpreters are ended")
+def test_create_and_use_again():
+    run_script(MEASURE + CYCLES, "own", "300", str(5 << 20))
+
+
 @pytest.mark.parametrize("kind", ["own", "shared"])
-def test_create_and_close(kind):
+def test_create_and_end(kind):
     # up to 3.13 CPython itself loses 1.7 MB with every interpreter that has its own allocator
     # (immortal interned strings), and less with the others
     old = sys.version_info < (3, 14)
-    run_script(MEASURE + CYCLES, kind, "100" if old else "300", str((400 if old else 5) << 20))
+    times, at_most = ("100", 400) if old else ("300", 5)
+    run_script(MEASURE + CYCLES, kind, times, str(at_most << 20), "0")
 
 
 BURSTS = """

@@ -297,7 +297,6 @@ def test_tracing_ends():
 )
 def test_objects_made_when_python_starts(made, tmp_path):
     """Those that have more to them than what they refer to do not live twice."""
-    (tmp_path / "usercustomize.py").write_text(made)
     (tmp_path / "sitecustomize.py").write_text(made)
     script = """
         with si.create() as interp:
@@ -310,6 +309,24 @@ def test_objects_made_when_python_starts(made, tmp_path):
     """
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     run_script(LIVES + dedent(script), made, env=env)
+
+
+def test_noting_that_fails_leaves_nothing():
+    """Without standard input an interpreter is not noted; it looks like any other."""
+    script = """
+        import os
+        os.close(0)
+        code = "import sys; send.send_nowait(' '.join(sorted(sys.modules)))"
+        with si.create() as interp:
+            first, found = identity(interp), run(interp, code)
+        with si.create() as interp:
+            assert identity(interp) != first
+        si.set_reserve_limit(0)
+        with si.create() as interp:
+            identity(interp)
+            assert run(interp, code) == found
+    """
+    run_script(LIVES + dedent(script))
 
 
 def test_limit():
@@ -354,9 +371,9 @@ def test_shared_ones_are_ended():
     script = """
         with si.create(isolation="shared") as interp:
             first = identity(interp)
-        si.set_reserve_limit(4)
-        with si.create(isolation="shared") as interp:
-            run(interp, "send.send_nowait('x' in globals())")
+        for kind in "shared", "own":
+            with si.create(isolation=kind) as interp:
+                assert identity(interp) != first
     """
     run_script(LIVES + dedent(script))
 

@@ -2,18 +2,23 @@
 """Many threads on the same interpreters: runs race with closes, and exactly one side wins."""
 
 import os
+from textwrap import dedent
 
 import pytest
 from support import run_script
 
 # SUBI_LONG=1 repeats each storm, for a hunt of rare crashes.
 ROUNDS = 20 if os.environ.get("SUBI_LONG") == "1" else 1
-KINDS = ["own", "shared"]
+# "own" once with the closed ones used again, and once without
+KINDS = ["own", "own, ended", "shared"]
 
 
-def storm(code, *args):
+def storm(code, kind, *args):
+    kind, ended, _ = kind.partition(", ended")
+    if ended:
+        code = "import subinterpreters; subinterpreters.set_reserve_limit(0)\n" + dedent(code)
     for _ in range(ROUNDS):
-        run_script(code, *args, timeout=60)
+        run_script(code, kind, *args, timeout=60)
 
 
 RUN_CLOSE_LIST = """

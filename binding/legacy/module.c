@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "legacy.h"
+#include "module.h"
 
-#include "legacy_parts.h"
+#include "parts.h"
 
 // All the module has of its own: a reference to the binding's module, whose state it uses.
 typedef struct legacy_state {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "legacy_ids.h"
+#include "ids.h"
 
 #include "lifecycle.h"
 

@@ -60,8 +60,9 @@ int subi_birth_install_main(const birth *b);
 // state.
 bool subi_birth_fits_process(const birth *b);
 
-// A traverse visitor that appends each set to a list.
-int subi_append_set(PyObject *o, void *list);
+// The registries and caches that the abstract classes have now, as a new list. NULL with an exception
+// set.
+PyObject *subi_birth_abstract_sets(const birth *b);
 
 // CPython remembers the codecs that were looked up: makes it forget. -1 with an exception set.
 int subi_birth_clear_codecs(const birth *b);

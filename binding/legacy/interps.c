@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "legacy_parts.h"
+#include "parts.h"
 
 #include <stdlib.h>
 
 #include "backend.h"
 #include "codec.h"
-#include "legacy_ids.h"
+#include "ids.h"
 #include "lifecycle.h"
 #include "run.h"
 
@@ -84,20 +84,26 @@ destroy(module_state *state, subi_interp *i)
     return PyErr_Occurred() ? NULL : raise_run(r, i);
 }
 
+// The only argument of several functions. A new reference, or NULL with an exception set.
+static subi_interp *
+parse_id(PyObject *module, PyObject *args, PyObject *kwds, const char *format)
+{
+    static char *keywords[] = {"id", NULL};
+    PyObject *arg;
+    if (!PyArg_ParseTupleAndKeywords(args, kwds, format, keywords, &arg)) {
+        return NULL;
+    }
+    return subi_interpreter_id_resolve(subi_legacy_state(module), arg);
+}
+
 static PyObject *
 legacy_destroy(PyObject *module, PyObject *args, PyObject *kwds)
 {
-    static char *keywords[] = {"id", NULL};
-    module_state *state = subi_legacy_state(module);
-    PyObject *arg;
-    if (!PyArg_ParseTupleAndKeywords(args, kwds, "O:destroy", keywords, &arg)) {
-        return NULL;
-    }
-    subi_interp *i = subi_interpreter_id_resolve(state, arg);
+    subi_interp *i = parse_id(module, args, kwds, "O:destroy");
     if (i == NULL) {
         return NULL;
     }
-    PyObject *result = destroy(state, i);
+    PyObject *result = destroy(subi_legacy_state(module), i);
     subi_interp_drop(i);
     return result;
 }
@@ -169,12 +175,7 @@ PyDoc_STRVAR(is_running_doc, "is_running(id) -> bool\n\n"
 static PyObject *
 legacy_is_running(PyObject *module, PyObject *args, PyObject *kwds)
 {
-    static char *keywords[] = {"id", NULL};
-    PyObject *arg;
-    if (!PyArg_ParseTupleAndKeywords(args, kwds, "O:is_running", keywords, &arg)) {
-        return NULL;
-    }
-    subi_interp *i = subi_interpreter_id_resolve(subi_legacy_state(module), arg);
+    subi_interp *i = parse_id(module, args, kwds, "O:is_running");
     if (i == NULL) {
         return NULL;
     }
@@ -185,9 +186,20 @@ legacy_is_running(PyObject *module, PyObject *args, PyObject *kwds)
 
 // ---- run_string -------------------------------------------------------------------------------
 
+static bool
+is_shareable(module_state *state, PyObject *obj)
+{
+    return obj == Py_None || PyLong_CheckExact(obj) || PyBytes_CheckExact(obj) ||
+           PyUnicode_CheckExact(obj) || Py_IS_TYPE(obj, state->channel_id_type);
+}
+
 int
 subi_legacy_check_shareable(module_state *state, PyObject *obj)
 {
+    if (!is_shareable(state, obj)) {
+        PyErr_Format(PyExc_ValueError, "%S does not support cross-interpreter data", obj);
+        return -1;
+    }
     if (PyLong_CheckExact(obj)) {
         int overflow;
         PyLong_AsLongLongAndOverflow(obj, &overflow);
@@ -195,14 +207,8 @@ subi_legacy_check_shareable(module_state *state, PyObject *obj)
             PyErr_SetString(PyExc_OverflowError, "try sending as bytes");
             return -1;
         }
-        return 0;
     }
-    if (obj == Py_None || PyBytes_CheckExact(obj) || PyUnicode_CheckExact(obj) ||
-        Py_IS_TYPE(obj, state->channel_id_type)) {
-        return 0;
-    }
-    PyErr_Format(PyExc_ValueError, "%S does not support cross-interpreter data", obj);
-    return -1;
+    return 0;
 }
 
 PyDoc_STRVAR(is_shareable_doc,
@@ -218,10 +224,7 @@ legacy_is_shareable(PyObject *module, PyObject *args, PyObject *kwds)
     if (!PyArg_ParseTupleAndKeywords(args, kwds, "O:is_shareable", keywords, &obj)) {
         return NULL;
     }
-    bool shareable = obj == Py_None || PyLong_CheckExact(obj) || PyBytes_CheckExact(obj) ||
-                     PyUnicode_CheckExact(obj) ||
-                     Py_IS_TYPE(obj, subi_legacy_state(module)->channel_id_type);
-    return PyBool_FromLong(shareable);
+    return PyBool_FromLong(is_shareable(subi_legacy_state(module), obj));
 }
 
 static const char *

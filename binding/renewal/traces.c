@@ -4,6 +4,7 @@
 
 #include "internal/pycore_interp.h"
 #include "internal/pycore_runtime.h"
+#include "known.h"
 
 // Tools that code can use; the two above them belong to sys.settrace and sys.setprofile.
 #define USER_TOOLS 6
@@ -17,29 +18,17 @@ size_of(PyObject *list)
     return list != NULL ? PyList_GET_SIZE(list) : 0;
 }
 
-// FNV-1a.
-static uint64_t
-sum_bytes(uint64_t sum, const void *bytes, size_t size)
-{
-    const unsigned char *b = bytes;
-    for (size_t i = 0; i < size; i++) {
-        sum = (sum ^ b[i]) * UINT64_C(0x100000001b3);
-    }
-    return sum;
-}
-
 static uint64_t
 sum_monitoring(PyInterpreterState *here)
 {
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
-    sum = sum_bytes(sum, &here->monitors, sizeof(here->monitors));
-    sum = sum_bytes(sum, here->monitoring_callables,
-                    USER_TOOLS * sizeof(here->monitoring_callables[0]));
-    sum = sum_bytes(sum, here->monitoring_tool_names,
-                    USER_TOOLS * sizeof(here->monitoring_tool_names[0]));
+    uint64_t sum = subi_sum_bytes(1, &here->monitors, sizeof(here->monitors));
+    sum = subi_sum_bytes(sum, here->monitoring_callables,
+                         USER_TOOLS * sizeof(here->monitoring_callables[0]));
+    sum = subi_sum_bytes(sum, here->monitoring_tool_names,
+                         USER_TOOLS * sizeof(here->monitoring_tool_names[0]));
 #if PY_VERSION_HEX >= 0x030E0000
-    sum = sum_bytes(sum, here->monitoring_tool_versions,
-                    USER_TOOLS * sizeof(here->monitoring_tool_versions[0]));
+    sum = subi_sum_bytes(sum, here->monitoring_tool_versions,
+                         USER_TOOLS * sizeof(here->monitoring_tool_versions[0]));
 #endif
     return sum;
 }

@@ -213,12 +213,8 @@ restore_classes(const birth *b)
 static int
 empty_new_sets(const birth *b)
 {
-    PyObject *sets = PyList_New(0);
+    PyObject *sets = subi_birth_abstract_sets(b);
     int r = sets != NULL ? 0 : -1;
-    for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(b->abstract); i++) {
-        PyObject *data = PyList_GET_ITEM(b->abstract, i);
-        r = Py_TYPE(data)->tp_traverse(data, subi_append_set, sets);
-    }
     for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(sets); i++) {
         PyObject *set = PyList_GET_ITEM(sets, i);
         r = subi_known_has(&b->known, set) ? 0 : PySet_Clear(set);

@@ -267,10 +267,25 @@ append_abstract_class(PyObject *o, void *arg)
     return Py_IS_TYPE(o, a->type) ? subi_append_pointer(o, &a->found) : 1;
 }
 
-int
-subi_append_set(PyObject *o, void *list)
+static int
+append_set(PyObject *o, void *list)
 {
     return PySet_CheckExact(o) ? PyList_Append(list, o) : 0;
+}
+
+PyObject *
+subi_birth_abstract_sets(const birth *b)
+{
+    PyObject *sets = PyList_New(0);
+    int r = sets != NULL ? 0 : -1;
+    for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(b->abstract); i++) {
+        PyObject *data = PyList_GET_ITEM(b->abstract, i);
+        r = Py_TYPE(data)->tp_traverse(data, append_set, sets);
+    }
+    if (r < 0) {
+        Py_CLEAR(sets);
+    }
+    return sets;
 }
 
 // The type of what abstract classes keep has no name that could be imported.
@@ -289,26 +304,21 @@ static int
 note_abstract_classes(birth *b)
 {
     abstract_classes a = {.type = type_of_abstract_data()};
-    PyObject *sets = PyList_New(0);
-    if (a.type == NULL || sets == NULL) {
-        Py_XDECREF(sets);
+    if (a.type == NULL) {
         return -1;
     }
     PyUnstable_GC_VisitObjects(append_abstract_class, &a);
     int r = a.found.failed ? -1 : 0;
     for (size_t i = 0; i < a.found.count && r == 0; i++) {
-        PyObject *data = a.found.items[i];
-        r = PyList_Append(b->abstract, data);
-        if (r == 0) {
-            r = Py_TYPE(data)->tp_traverse(data, subi_append_set, sets);
-        }
+        r = PyList_Append(b->abstract, a.found.items[i]);
     }
     free(a.found.items);
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(sets) && r == 0; i++) {
+    PyObject *sets = r == 0 ? subi_birth_abstract_sets(b) : NULL;
+    for (Py_ssize_t i = 0; sets != NULL && i < PyList_GET_SIZE(sets) && r == 0; i++) {
         r = note_container(b, PyList_GET_ITEM(sets, i));
     }
-    Py_DECREF(sets);
-    return r;
+    Py_XDECREF(sets);
+    return sets != NULL ? r : -1;
 }
 
 int
@@ -376,17 +386,21 @@ birth *
 subi_birth_new(void)
 {
     birth *b = calloc(1, sizeof(*b));
-    if (b != NULL && note(b) < 0) {
-        PyErr_Clear();
-        if (b->main != NULL) {
-            subi_birth_install_main(b);
-        }
-        subi_birth_free(b);
-        b = NULL;
+    if (b == NULL) {
+        return NULL;
     }
-    else if (b != NULL && subi_birth_install_main(b) < 0) {
+    bool noted = note(b) == 0;
+    PyErr_Clear();
+    if (!noted && b->contents != NULL) {
+        forget_helpers(b, PyImport_GetModuleDict());  // it may have failed before it came to that
+        PyErr_Clear();
+    }
+    if (b->main != NULL && subi_birth_install_main(b) < 0) {
+        noted = false;
+    }
+    if (!noted) {
         subi_birth_free(b);
-        b = NULL;
+        return NULL;
     }
     return b;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "legacy_parts.h"
+#include "parts.h"
 
 #include <stdlib.h>
 
 #include "blocking.h"
 #include "codec.h"
-#include "legacy_ids.h"
+#include "ids.h"
 
 static PyObject *
 raise_channel(module_state *state, subi_result r, subi_channel *c)
