@@ -2,7 +2,11 @@
 
 # The version for `build`, `venv` and `bench`, and the versions that `test` runs.
 PY ?= 3.14
-MATRIX ?= 3.12 3.13 3.14 3.15
+MATRIX ?= 3.11 3.12 3.13 3.14 3.15
+# On these all real packages are tested; on the others a few, if there are wheels.
+PACKAGES_ON ?= 3.11 3.13 3.14
+# How many of the targets of `test` run at a time.
+JOBS ?= $(shell nproc)
 # Whether a compiler's warning is an error. pip shows only errors.
 WERROR ?= true
 
@@ -40,10 +44,14 @@ help:
 toolchain:
 	@tools/toolchain
 
-# The package, in one virtual environment for each version. Three stamps: what it is
-# built with and tested with; the package; what the demo needs.
+# The package, in one virtual environment for each version. Stamps: what it is built with and tested
+# with; the package; what the demo and the benchmarks need. And real packages for tests: they are compiled
+# when they are imported, which takes less time than compiling all of them.
 
 pip = .venv/$*/bin/python -m pip -qq
+has_packages = $(filter $*,$(PACKAGES_ON))
+packages_group = $(if $(has_packages),packages,few-packages)
+packages_else = $(if $(has_packages),,|| echo "$*: some packages have no wheels")
 
 .venv/%/.base: pyproject.toml tools/python tools/requirements
 	@.venv/$*/bin/python -m pip --version >/dev/null 2>&1 || \
@@ -61,9 +69,21 @@ pip = .venv/$*/bin/python -m pip -qq
 	    --config-settings=setup-args=-Dwerror=$(WERROR) .
 	@touch $@
 
-.venv/%/.demo: .venv/%/.package
-	@.venv/$*/bin/python tools/requirements demo >.venv/$*/requirements.txt
+define install_wheels
+	@.venv/$*/bin/python tools/requirements $(1) >.venv/$*/requirements.txt
 	@$(pip) install --only-binary :all: -r .venv/$*/requirements.txt
+	@touch $@
+endef
+
+.venv/%/.demo: .venv/%/.package
+	$(call install_wheels,demo)
+
+.venv/%/.bench: .venv/%/.package
+	$(call install_wheels,bench)
+
+.venv/%/.packages: .venv/%/.base
+	@.venv/$*/bin/python tools/requirements $(packages_group) >.venv/$*/requirements.txt
+	@$(pip) install --no-compile --only-binary :all: -r .venv/$*/requirements.txt $(packages_else)
 	@touch $@
 
 venv: .venv/$(PY)/.package
@@ -77,18 +97,18 @@ demo:
 	$(MAKE) .venv/$$version/.demo && \
 	.venv/$$version/bin/python examples/portscanner/demo.py $(ARGS)
 
-bench: venv
+bench: .venv/$(PY)/.bench
 	@.venv/$(PY)/bin/python bench/run.py $(ARGS)
 
 # Tests. ARGS reaches pytest: make test-3.14 ARGS='-k channel'
 
-test:
-	@failed=; \
-	for target in test-core tsan asan $(MATRIX:%=test-%); do \
-	    echo "== $$target"; \
-	    $(MAKE) $$target || failed="$$failed $$target"; \
-	done; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+# What they print comes when they end.
+test: toolchain
+	@$(MAKE) .venv/tools/.build
+	@mkdir -p build/test && rm -f build/test/failed
+	@printf '%s\n' $(MATRIX:%=test-%) tsan asan test-core | \
+	    xargs -P $(JOBS) -I{} tools/run-apart build/test {} $(MAKE) {}
+	@if [ -e build/test/failed ]; then echo "failed: $$(tr '\n' ' ' <build/test/failed)" >&2; exit 1; fi
 
 test-core: build/core/build.ninja
 	@$(meson) test -C build/core --print-errorlogs $(ARGS)
@@ -96,8 +116,9 @@ test-core: build/core/build.ninja
 tsan asan: %: build/%/build.ninja
 	@$(meson) test -C build/$* --print-errorlogs $(ARGS)
 
-test-%: .venv/%/.package
-	@$(SAFE) .venv/$*/bin/pytest tests/python -q $(ARGS)
+# A package that is missing where all are tested is an error.
+test-%: .venv/%/.package .venv/%/.packages
+	@$(SAFE) SUBI_TEST_PACKAGES=$(if $(has_packages),all) .venv/$*/bin/pytest tests/python -q $(ARGS)
 
 # The core without Python, plain and under the sanitizers.
 

@@ -200,38 +200,6 @@ def short_life() -> Result:
     return compare_modules("create, import socket, close", 1 / 2, live)
 
 
-WORK = """
-total = 0
-for i in range(3_000_000):
-    total += i * i
-"""
-
-
-def parallel() -> Result:
-    """Pure Python work in two interpreters at a time, against the same in one: needs 2 cores."""
-    made = [subinterpreters.create() for _ in range(2)]
-
-    def run(count: int) -> float:
-        threads = [threading.Thread(target=i.exec, args=(WORK,)) for i in made[:count]]
-        start = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return time.perf_counter() - start
-
-    try:
-        return compare(
-            "two own-GIL interpreters, against one",
-            1.15,
-            two=lambda: run(2),
-            one=lambda: run(1),
-        )
-    finally:
-        for interpreter in made:
-            interpreter.close()
-
-
 QUESTIONS = [
     run_string,
     round_trip,
@@ -240,5 +208,4 @@ QUESTIONS = [
     create_one,
     create_from_reserve,
     short_life,
-    parallel,
 ]

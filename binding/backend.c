@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "backend.h"
 
+#include "creation.h"
+#include "private/private.h"
+#include "runtime.h"
 #include "thread_state.h"
+
+#if SUBI_HAS_PEP_684
 
 static const PyInterpreterConfig own_config = {
     .use_main_obmalloc = 0,
@@ -24,18 +29,20 @@ static const PyInterpreterConfig shared_config = {
 };
 
 static int
-create_from_config(native *n, const PyInterpreterConfig *config, const char **error)
+create_from_config(native *n, creation *c, const PyInterpreterConfig *config)
 {
     PyThreadState *tstate = NULL;
     PyStatus status = Py_NewInterpreterFromConfig(&tstate, config);
     if (PyStatus_Exception(status) || tstate == NULL) {
-        *error = status.err_msg != NULL ? status.err_msg : "no reason given";
+        PyOS_snprintf(c->error, sizeof(c->error), "%s",
+                      status.err_msg != NULL ? status.err_msg : "no reason given");
         return -1;
     }
+    n->runtime = &subi_runtime;
     n->interp = PyThreadState_GetInterpreter(tstate);
     if (subi_thread_state_keep(n, tstate) < 0) {
         Py_EndInterpreter(tstate);
-        *error = "out of memory";
+        strcpy(c->error, "out of memory");
         return -1;
     }
     PyEval_SaveThread();
@@ -43,46 +50,71 @@ create_from_config(native *n, const PyInterpreterConfig *config, const char **er
 }
 
 static int
-create_own(native *n, const char **error)
+create_own(native *n, creation *c)
 {
-    return create_from_config(n, &own_config, error);
+    return create_from_config(n, c, &own_config);
 }
 
 static int
-create_shared(native *n, const char **error)
+create_shared(native *n, creation *c)
 {
-    return create_from_config(n, &shared_config, error);
+    return create_from_config(n, c, &shared_config);
 }
 
-static void
-end_interpreter(native *n, PyThreadState *last)
-{
-    (void)n;
-    Py_EndInterpreter(last);
-}
+#else
+
+#define create_own    NULL
+#define create_shared NULL
+
+#endif
 
 // CPython 3.12 cannot make a thread state in an interpreter that has none left, and some of its
 // modules do not go away.
 #define RENEWABLE (PY_VERSION_HEX >= 0x030D0000)
 
+// CPython before 3.14 has races in making and ending interpreters at the same time (static types,
+// interned strings, _datetime: python/cpython 112140, 105699, 136421): there it is one at a time.
+// From then on it is as many as there are processors: more would take no less time, and all of
+// them would hold memory meanwhile.
+#define ALONE (PY_VERSION_HEX < 0x030E0000)
+
 static const backend backends[] = {
-    {"own", SUBI_KIND_OWN, RENEWABLE, create_own, end_interpreter},
-    {"shared", SUBI_KIND_SHARED, false, create_shared, end_interpreter},
+    {"own", SUBI_KIND_OWN, RENEWABLE, ALONE, NULL, create_own, NULL},
+    {"shared", SUBI_KIND_SHARED, false, ALONE, NULL, create_shared, NULL},
+    {"private", SUBI_KIND_PRIVATE, false, false, subi_private_prepare, subi_private_create,
+     subi_private_discard},
 };
 
 const backend *
-subi_backend_find(const char *name)
+subi_backend_find(module_state *state, const char *name)
 {
-    if (name == NULL) {
-        return &backends[0];
-    }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(backends); i++) {
-        if (strcmp(name, backends[i].name) == 0) {
-            return &backends[i];
+        const backend *b = &backends[i];
+        if (name != NULL ? strcmp(name, b->name) != 0 : b->create == NULL) {
+            continue;
         }
+        if (b->create != NULL) {
+            return b;
+        }
+        PyErr_Format(state->InterpreterError,
+                     "isolation='%s' needs CPython 3.12 or newer (PEP 684), and this is %s: use "
+                     "isolation='private'",
+                     name, PY_VERSION);
+        return NULL;
     }
-    PyErr_Format(PyExc_ValueError, "isolation must be 'own', 'shared' or None, got '%.100s'", name);
+    PyErr_Format(PyExc_ValueError,
+                 "isolation must be 'own', 'private', 'shared' or None, got '%.100s'", name);
     return NULL;
+}
+
+const backend *
+subi_backend_of(subi_kind kind)
+{
+    size_t i = 0;
+    while (backends[i].kind != kind) {
+        i++;
+    }
+    return &backends[i];
 }
 
 const char *
@@ -95,6 +127,8 @@ subi_kind_name(subi_kind kind)
         return "own";
     case SUBI_KIND_SHARED:
         return "shared";
+    case SUBI_KIND_PRIVATE:
+        return "private";
     case SUBI_KIND_FOREIGN:
         return "foreign";
     }

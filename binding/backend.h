@@ -8,37 +8,59 @@
 #include "state.h"
 
 struct birth;
+struct creation;
+struct heap;
 struct kept_thread_state;
+struct runtime;
 
 // The binding's part of an interpreter's record (subi_interp_data). Touched only by the thread
 // that has the interpreter in state RUNNING or CLOSING, so it needs no lock of its own.
 typedef struct native {
     const struct backend *backend;
+    const struct runtime *runtime;  // the one it is in
     PyInterpreterState *interp;
+    subi_slot *slot;                 // of a private one, else NULL
+    struct heap *heap;               // of a private one: its memory; NULL: not known
+    bool unloadable;                 // whether its slot's copies can be unloaded when it has ended
     struct birth *birth;             // renew.c: the state it was born with; NULL: not noted
     struct kept_thread_state *kept;  // thread_state.c: this interpreter's thread states
     PyThreadState *current;          // of the run in progress, else NULL
     PyThreadState *outer;            // the caller's thread state during a run; NULL: it had none
-    PyObject *signal;                // an exception that belongs to outer's interpreter, or NULL
+    const struct runtime *outer_runtime;  // the one that outer belongs to
+    PyObject *signal;  // an exception that belongs to outer's interpreter, or NULL
 } native;
+
+// What became of an interpreter that was closed.
+typedef enum ending {
+    ENDED,
+    RENEWED,  // it is as new, and may be used again
+    LINGERS,  // others have buffers of it
+} ending;
 
 typedef struct backend {
     const char *name;  // the value of `isolation`
     subi_kind kind;
     bool renewable;  // whether renew.c knows all that can change in such an interpreter
+    bool alone;      // whether such interpreters have to be made and ended one at a time
 
-    // Makes the interpreter. The calling thread has no thread state and no GIL, before and after.
-    // *kept by thread_state.c gets the new thread state. On failure *error is a static string.
-    int (*create)(native *n, const char **error);
+    // With the GIL, in any runtime: what has to be known before one can be made. -1 with an
+    // exception. May be NULL.
+    int (*prepare)(module_state *state);
 
-    // Ends the interpreter, whose other threads have ended. The calling thread is attached to it
-    // with its last thread state, and has none afterwards.
-    void (*end)(native *n, PyThreadState *last);
+    // In the main runtime: makes the interpreter. The calling thread has no thread state and no GIL,
+    // before and after. n->kept gets the new thread state. -1: c->error says why.
+    int (*create)(native *n, struct creation *c);
+
+    // After the interpreter ended, in any runtime but its own. May be NULL.
+    void (*discard)(native *n);
 } backend;
 
-// The backend with that name, the default one for NULL. NULL with ValueError: there is none, and
-// the message says which there are.
-const backend *subi_backend_find(const char *name);
+// The backend with that name, the default one for NULL. NULL with ValueError (there is none, and
+// the message says which there are) or InterpreterError (this Python cannot have it).
+const backend *subi_backend_find(module_state *state, const char *name);
+
+// The backend of a kind that can be made. Each runtime has backends of its own.
+const backend *subi_backend_of(subi_kind kind);
 
 // The isolation of an interpreter as a user sees it.
 const char *subi_kind_name(subi_kind kind);

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "backend.h"
+#include "runtime.h"
 
 int
 subi_parse_timeout(PyObject *timeout, int64_t *deadline)
@@ -55,9 +56,9 @@ outermost_run(native *n)
     }
 }
 
-// Runs the handlers in the caller of run n; what they raise is kept for the end of that run.
-static bool
-handlers_raise_in_caller_of(native *n)
+// What the handlers raise is kept for the end of n's run.
+bool
+subi_handle_signals_here(native *n)
 {
     PyEval_RestoreThread(n->outer);
     bool raised = PyErr_CheckSignals() < 0;
@@ -77,7 +78,8 @@ subi_check_signals(module_state *state)
         return PyErr_CheckSignals();
     }
     PyThreadState *here = PyEval_SaveThread();
-    bool raised = handlers_raise_in_caller_of(outermost_run(n));
+    native *first = outermost_run(n);
+    bool raised = first->outer_runtime->handle_signals(first);
     PyEval_RestoreThread(here);
     if (raised) {
         PyErr_SetNone(PyExc_KeyboardInterrupt);
@@ -85,6 +87,8 @@ subi_check_signals(module_state *state)
     }
     return 0;
 }
+
+#define REAPER_VISIT INT64_C(100000000)  // ns: more than what one takes
 
 // r is the result of a first try, `waits` what it is when one would have to wait.
 static bool
@@ -154,6 +158,9 @@ subi_result
 subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline)
 {
     subi_result r = subi_interp_begin_close(i, SUBI_TRY);
+    if (r == SUBI_BUSY && deadline == SUBI_TRY && subi_interp_state(i) == SUBI_STATE_IDLE) {
+        deadline = subi_now() + REAPER_VISIT;  // it is not running: it has a visitor, who will go
+    }
     if (!should_wait(r, SUBI_BUSY, deadline)) {
         return r;
     }

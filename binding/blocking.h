@@ -4,6 +4,7 @@
 #ifndef SUBI_BLOCKING_H
 #define SUBI_BLOCKING_H
 
+#include "backend.h"
 #include "state.h"
 
 // Converts a time-out argument: None or NULL is for ever, else a number of seconds >= 0, as float.
@@ -26,5 +27,8 @@ subi_result subi_blocking_recv(module_state *state, subi_channel *c, subi_messag
 subi_result subi_blocking_select(module_state *state, subi_case *cases, size_t count,
                                  int64_t deadline, size_t *chosen);
 subi_result subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline);
+
+// See runtime.h. Runs the handlers of pending signals in the caller of n's run; true: one raised.
+bool subi_handle_signals_here(native *n);
 
 #endif

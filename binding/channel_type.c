@@ -2,7 +2,7 @@
 #include "channel_type.h"
 
 #include "blocking.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "errors.h"
 
 // One handle on one end; the core counts them, and an end closes with its last handle.
@@ -41,18 +41,6 @@ new_end(module_state *state, subi_channel *c, subi_end end)
     return (PyObject *)self;
 }
 
-static void
-drop_send_end(void *owner)
-{
-    subi_channel_drop_end(owner, SUBI_SEND);
-}
-
-static void
-drop_recv_end(void *owner)
-{
-    subi_channel_drop_end(owner, SUBI_RECV);
-}
-
 bool
 subi_channel_end_pack(module_state *state, PyObject *obj, char *type, subi_segment *segment)
 {
@@ -60,10 +48,8 @@ subi_channel_end_pack(module_state *state, PyObject *obj, char *type, subi_segme
         return false;
     }
     subi_end end = end_of(state, obj);
-    subi_channel *c = subi_channel_of(obj);
-    subi_channel_hold_end(c, end);
     *type = end == SUBI_SEND ? SUBI_HANDLE_SEND_CHANNEL : SUBI_HANDLE_RECV_CHANNEL;
-    *segment = (subi_segment){.owner = c, .free = end == SUBI_SEND ? drop_send_end : drop_recv_end};
+    *segment = subi_channel_end_segment(subi_channel_of(obj), end);
     return true;
 }
 
@@ -79,7 +65,7 @@ static void
 send_channel_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    drop_send_end(subi_channel_of(self));
+    subi_channel_drop_end(subi_channel_of(self), SUBI_SEND);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -88,7 +74,7 @@ static void
 recv_channel_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    drop_recv_end(subi_channel_of(self));
+    subi_channel_drop_end(subi_channel_of(self), SUBI_RECV);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -198,12 +184,18 @@ end_exit(PyObject *self, PyObject *args)
 
 // ---- SendChannel ------------------------------------------------------------------------------
 
+typedef int (*encoder)(module_state *, PyObject *, subi_message *);
+
 static PyObject *
-send_object(PyObject *self, PyObject *obj, int64_t deadline)
+send_object(PyObject *self, PyObject *obj, encoder encode, int64_t deadline)
 {
     module_state *state = get_state_of(self);
     subi_message m;
-    if (state == NULL || subi_encode(state, obj, &m) < 0) {
+    if (state == NULL) {
+        return NULL;
+    }
+    subi_exports_drain(state->self);
+    if (encode(state, obj, &m) < 0) {
         return NULL;
     }
     subi_channel *c = subi_channel_of(self);
@@ -215,30 +207,61 @@ send_object(PyObject *self, PyObject *obj, int64_t deadline)
     return r == SUBI_INTERRUPTED ? NULL : subi_raise_channel(state, r, subi_channel_id(c));
 }
 
-PyDoc_STRVAR(send_doc,
-             "send(obj, timeout=None)\n--\n\n"
-             "Send a copy of obj; wait while the channel is full.\n\n"
-             "Args:\n"
-             "    obj: None, bool, int, float, str, bytes, a channel end, or a tuple of these.\n"
-             "    timeout: seconds to wait at most; None is for ever, 0 tries once.\n\n"
-             "Raises:\n"
-             "    NotShareableError: obj is something else.\n"
-             "    ChannelClosedError: the channel is closed, or was while waiting.\n"
-             "    ChannelFullError: timeout is 0 and there is no room.\n"
-             "    TimeoutError: the time is over.\n"
-             "    ValueError: timeout is negative.");
+PyDoc_STRVAR(
+    send_doc,
+    "send(obj, timeout=None)\n--\n\n"
+    "Send a copy of obj; wait while the channel is full. Buffers are not copied: the\n"
+    "receiver gets a memoryview of the same memory.\n\n"
+    "Args:\n"
+    "    obj: None, bool, int, float, complex, str, bytes, a channel end, an object with the\n"
+    "        buffer protocol (bytearray, array, memoryview...), or a tuple, list, dict, set or\n"
+    "        frozenset of these, of exactly these types; or what can be pickled. Functions\n"
+    "        that are no module's, and what is defined in __main__, need cloudpickle.\n"
+    "    timeout: seconds to wait at most; None is for ever, 0 tries once.\n\n"
+    "Raises:\n"
+    "    NotShareableError: obj is something else, or a buffer of Python objects. Its cause is\n"
+    "        what pickle has raised.\n"
+    "    RecursionError: it is nested too deeply.\n"
+    "    RuntimeError: something in it changed its size meanwhile.\n"
+    "    ChannelClosedError: the channel is closed, or was while waiting.\n"
+    "    ChannelFullError: timeout is 0 and there is no room.\n"
+    "    TimeoutError: the time is over.\n"
+    "    ValueError: timeout is negative.");
 
 static PyObject *
-send_channel_send(PyObject *self, PyObject *args, PyObject *kwds)
+parse_and_send(PyObject *self, PyObject *args, PyObject *kwds, const char *format, encoder encode)
 {
     static char *keywords[] = {"", "timeout", NULL};
     PyObject *obj, *timeout = NULL;
     int64_t deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwds, "O|O:send", keywords, &obj, &timeout) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwds, format, keywords, &obj, &timeout) ||
         subi_parse_timeout(timeout, &deadline) < 0) {
         return NULL;
     }
-    return send_object(self, obj, deadline);
+    return send_object(self, obj, encode, deadline);
+}
+
+static PyObject *
+send_channel_send(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    return parse_and_send(self, args, kwds, "O|O:send", subi_encode);
+}
+
+PyDoc_STRVAR(send_buffer_doc,
+             "send_buffer(obj, timeout=None)\n--\n\n"
+             "Send the memory of obj without a copy, also that of bytes: the receiver gets a\n"
+             "memoryview. The rest is as for send().\n\n"
+             "Args:\n"
+             "    obj: an object with the buffer protocol.\n"
+             "    timeout: seconds to wait at most; None is for ever, 0 tries once.\n\n"
+             "Raises:\n"
+             "    TypeError: obj has no buffer; if it has one that cannot be sent, that is a\n"
+             "        NotShareableError.");
+
+static PyObject *
+send_channel_send_buffer(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    return parse_and_send(self, args, kwds, "O|O:send_buffer", subi_encode_buffer);
 }
 
 PyDoc_STRVAR(send_nowait_doc, "send_nowait(obj, /)\n--\n\n"
@@ -247,12 +270,14 @@ PyDoc_STRVAR(send_nowait_doc, "send_nowait(obj, /)\n--\n\n"
 static PyObject *
 send_channel_send_nowait(PyObject *self, PyObject *obj)
 {
-    return send_object(self, obj, SUBI_TRY);
+    return send_object(self, obj, subi_encode, SUBI_TRY);
 }
 
 static PyMethodDef send_channel_methods[] = {
     {"send", (PyCFunction)(void (*)(void))send_channel_send, METH_VARARGS | METH_KEYWORDS,
      send_doc},
+    {"send_buffer", (PyCFunction)(void (*)(void))send_channel_send_buffer,
+     METH_VARARGS | METH_KEYWORDS, send_buffer_doc},
     {"send_nowait", send_channel_send_nowait, METH_O, send_nowait_doc},
     {"close", end_close, METH_NOARGS, close_doc},
     {"__enter__", end_enter, METH_NOARGS, NULL},
@@ -296,6 +321,7 @@ recv_object(PyObject *self, int64_t deadline, subi_result *r)
         *r = SUBI_INTERRUPTED;
         return NULL;
     }
+    subi_exports_drain(state->self);
     *r = subi_blocking_recv(state, subi_channel_of(self), &m, deadline);
     if (*r != SUBI_OK) {
         return NULL;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
+#include "creation.h"
+
 #include <stdlib.h>
 
-#include "codec.h"
+#include "codec/codec.h"
 #include "exit.h"
+#include "import_error.h"
 #include "lifecycle.h"
 #include "renewal/birth.h"
+#include "runtime.h"
 #include "thread_state.h"
 
 // The str entries of the caller's sys.path. -1 with an exception set.
@@ -44,7 +48,7 @@ inherit_sys_path(const subi_message *m)
     return r;
 }
 
-// Python 3.12 has a built-in module of that name, which the import system would find before ours.
+// Python 3.11 and 3.12 have a module of that name, which the import system would find before ours.
 static int
 install_legacy_module(void)
 {
@@ -64,7 +68,7 @@ install_legacy_module(void)
 
 // Attached to the new interpreter.
 static int
-set_up(const subi_message *sys_path)
+inherit(const subi_message *sys_path)
 {
     if (inherit_sys_path(sys_path) < 0 || install_legacy_module() < 0) {
         PyErr_Clear();
@@ -73,88 +77,101 @@ set_up(const subi_message *sys_path)
     return 0;
 }
 
-// One interpreter in the making.
-typedef struct creation {
-    subi_interp *record;
-    const backend *backend;
-    native *n;  // when it has been made
-    subi_message sys_path;
-    const char *error;        // a static string, when result is -1
-    int result;               // 0, or -1
-    PyThread_type_lock done;  // released by the other thread; NULL when there is none
-} creation;
+// Code that runs in it from now on may import us.
+int
+subi_set_up_here(native *n, creation *c)
+{
+    if (subi_thread_state_attach(n) == NULL) {
+        strcpy(c->error, "out of memory");
+        return -1;
+    }
+    subi_interp_set_native(c->record, n->interp, n);
+    if (inherit(&c->sys_path) == 0) {
+        subi_thread_state_detach();
+        return 0;
+    }
+    strcpy(c->error, "its sys.path or _xxsubinterpreters could not be set");
+    subi_lifecycle_end(n);
+    subi_interp_set_native(c->record, NULL, NULL);
+    return -1;
+}
 
-// One from the reserve, to which the caller is then attached, or NULL. No thread state, no GIL.
+// One from the reserve, or NULL. No thread state, no GIL; so are those that follow.
 static native *
 take_spare(const backend *b)
 {
     native *n;
     while (b->renewable && (n = subi_reserve_take(false)) != NULL) {
-        bool ready = subi_birth_fits_process(n->birth) && subi_thread_state_attach(n) != NULL;
-        if (ready && subi_birth_install_main(n->birth) == 0) {
-            subi_reserve_done();
-            return n;
-        }
-        if (ready) {
+        bool attached = subi_birth_fits_process(n->birth) && subi_thread_state_attach(n) != NULL;
+        bool ready = attached && subi_birth_install_main(n->birth) == 0;
+        if (attached) {
             subi_thread_state_detach();
         }
-        subi_lifecycle_end_spare(n);
+        if (!ready) {
+            subi_lifecycle_end_spare_here(n);
+        }
         subi_reserve_done();
+        if (ready) {
+            return n;
+        }
     }
     return NULL;
 }
 
-// As take_spare; on failure *error is set.
+// What is the same for all that will be made of it. n's thread state is there: attaching cannot fail.
+static void
+make_ready(native *n)
+{
+    if (n->backend->kind == SUBI_KIND_OWN) {
+        subi_thread_state_attach(n);
+        subi_import_error_explain();
+        if (n->backend->renewable && subi_reserve_limit() > 0) {
+            n->birth = subi_birth_new();
+        }
+        subi_thread_state_detach();
+    }
+}
+
+// On failure c->error is set.
 static native *
-make_new(const backend *b, const char **error)
+make_new(creation *c)
 {
     native *n = calloc(1, sizeof(*n));
     if (n == NULL) {
-        *error = "out of memory";
+        strcpy(c->error, "out of memory");
         return NULL;
     }
-    n->backend = b;
-    if (b->create(n, error) < 0) {
+    n->backend = c->backend;
+    if (n->backend->create(n, c) < 0) {
         free(n);
         return NULL;
     }
-    subi_thread_state_attach(n);  // the thread state is there: cannot fail
-    if (b->renewable && subi_reserve_limit() > 0) {
-        n->birth = subi_birth_new();
-    }
+    make_ready(n);
     return n;
 }
 
-// Attached to c->n; no thread state afterwards. Code that runs in it from now on may import us.
 static void
-finish(creation *c)
+set_up(creation *c)
 {
-    native *n = c->n;
-    subi_interp_set_native(c->record, n->interp, n);
-    if (set_up(&c->sys_path) == 0) {
-        subi_thread_state_detach();
-        c->result = 0;
-        return;
+    c->result = c->n->runtime->set_up(c->n, c);
+    if (c->result < 0) {
+        subi_lifecycle_discard(c->n);
+        c->n = NULL;
     }
-    c->error = "its sys.path or _xxsubinterpreters could not be set";
-    subi_lifecycle_end(n);
-    subi_interp_set_native(c->record, NULL, NULL);
-    free(n);
 }
 
-// No thread state, no GIL, before and after; so are those that follow.
 static void
-make_and_finish(creation *c)
+make_and_set_up(creation *c)
 {
-    if (SUBI_ALONE) {
+    if (c->backend->alone) {
         subi_workshop_enter(true);
     }
-    c->n = make_new(c->backend, &c->error);
-    if (SUBI_ALONE) {
+    c->n = make_new(c);
+    if (c->backend->alone) {
         subi_workshop_leave(true);
     }
     if (c->n != NULL) {
-        finish(c);
+        set_up(c);
     }
 }
 
@@ -162,9 +179,9 @@ static void
 make_on_this_thread_and_leave(void *arg)
 {
     creation *c = arg;
-    make_and_finish(c);
+    make_and_set_up(c);
     if (c->result == 0) {
-        subi_thread_state_drop_mine(c->n);
+        c->n->runtime->drop_mine(c->n);
     }
     PyThread_release_lock(c->done);  // c may be gone now
 }
@@ -194,16 +211,17 @@ make_on_another_thread(creation *c)
 }
 
 // Whoever waits for a place may find that another interpreter has been closed meanwhile.
-static void
-take_or_make(creation *c)
+void
+subi_create_here(creation *c)
 {
+    c->backend = subi_backend_of(c->backend->kind);  // the caller's runtime may be another one
     subi_workshop_enter(false);
     c->n = take_spare(c->backend);
     if (c->n != NULL) {
-        finish(c);
+        set_up(c);
     }
     else if (!make_on_another_thread(c)) {
-        make_and_finish(c);
+        make_and_set_up(c);
     }
     if (c->result == 0) {
         subi_interp_stay(c->record);
@@ -211,22 +229,44 @@ take_or_make(creation *c)
     subi_workshop_leave(false);
 }
 
+// What the new one gets of the caller's. -1 with an exception set.
+static int
+pack(module_state *state, creation *c)
+{
+    if (c->backend->prepare != NULL &&
+        (c->backend->prepare(state) < 0 || subi_settings_init(&c->settings) < 0)) {
+        return -1;
+    }
+    return pack_sys_path(state, &c->sys_path);
+}
+
 // -1 with an exception set.
 static int
 make_native(module_state *state, const backend *b, subi_interp *record)
 {
-    creation c = {.record = record, .backend = b, .result = -1};
-    if (pack_sys_path(state, &c.sys_path) < 0) {
+    creation *c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        PyErr_NoMemory();
         return -1;
     }
-    Py_BEGIN_ALLOW_THREADS
-    take_or_make(&c);
-    Py_END_ALLOW_THREADS
-    subi_message_fini(&c.sys_path);
-    if (c.result < 0) {
-        PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s", c.error);
+    c->record = record;
+    c->backend = b;
+    int result = pack(state, c);
+    if (result == 0) {
+        c->result = -1;
+        Py_BEGIN_ALLOW_THREADS
+        subi_host_runtime()->create(c);
+        Py_END_ALLOW_THREADS
+        result = c->result;
+        if (result < 0) {
+            PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s",
+                         c->error);
+        }
     }
-    return c.result;
+    subi_message_fini(&c->sys_path);
+    subi_settings_fini(&c->settings);
+    free(c);
+    return result;
 }
 
 static void
@@ -242,10 +282,11 @@ raise_not_made(module_state *state, subi_result r)
 }
 
 subi_interp *
-subi_lifecycle_create(module_state *state, const backend *b, const char *name)
+subi_lifecycle_create(module_state *state, const char *isolation, const char *name)
 {
     subi_interp *i;
-    if (subi_exit_arm(state) < 0) {
+    const backend *b = subi_backend_find(state, isolation);
+    if (b == NULL || subi_exit_arm(state) < 0) {
         return NULL;
     }
     subi_result r = subi_interp_new(b->kind, name, state->self_id, &i);

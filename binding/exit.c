@@ -7,6 +7,7 @@
 
 #include "interrupt.h"
 #include "lifecycle.h"
+#include "linger.h"
 #include "remedies.h"
 
 #define GRACE INT64_C(2000000000)  // ns for threads that run or wait when the main thread is done
@@ -268,8 +269,11 @@ at_exit(PyObject *module, PyObject *unused)
             abandon(state);
         }
     }
-    subi_lifecycle_trim_reserve(true);
     if (is_main) {
+        subi_lifecycle_trim_reserve(true);
+        if (!subi_linger_at_exit(state->self)) {
+            abandon(state);
+        }
         subi_remedies_at_exit();
     }
     Py_RETURN_NONE;
@@ -313,6 +317,9 @@ subi_exit_arm(module_state *state)
         return -1;
     }
     state->exit_armed = true;
+    if (kind == SUBI_KIND_MAIN) {
+        subi_reserve_open();  // it will be emptied
+    }
     if (kind == SUBI_KIND_MAIN &&
         register_method(state, "threading", "_register_atexit", "_before_threads_are_joined") < 0) {
         // too late: threading is shutting down already, or has no such function any more

@@ -5,6 +5,7 @@
 
 #include "backend.h"
 #include "blocking.h"
+#include "creation.h"
 #include "errors.h"
 #include "lifecycle.h"
 #include "run.h"
@@ -91,8 +92,8 @@ static PyGetSetDef interpreter_getset[] = {
     {"name", interpreter_get_name, NULL, "The name given to create(), or one made of the id.",
      NULL},
     {"isolation", interpreter_get_isolation, NULL,
-     "'own' (it has a GIL of its own), 'shared' (it shares the main interpreter's), 'main', or\n"
-     "'foreign' (something else made it).",
+     "'own' (it has a GIL of its own), 'private' (it has a Python runtime of its own), 'shared'\n"
+     "(it has the main interpreter's GIL), 'main', or 'foreign' (something else made it).",
      NULL},
     {NULL},
 };
@@ -370,12 +371,16 @@ PyDoc_STRVAR(create_doc,
              "Make an interpreter, with the caller's sys.path.\n\n"
              "Args:\n"
              "    isolation: 'own' gives it a GIL of its own, so that it runs in parallel; only\n"
-             "        extension modules that declare support can be imported there. 'shared'\n"
-             "        makes it share the main interpreter's GIL. None is 'own'.\n"
+             "        extension modules that declare support can be imported there. 'private'\n"
+             "        gives it a Python runtime of its own, a private copy of libpython, so that\n"
+             "        it runs in parallel and can import any extension module. 'shared' makes it\n"
+             "        share the main interpreter's GIL. None is 'own', before CPython 3.12\n"
+             "        'private', since there is nothing else.\n"
              "    name: a str for people to read.\n\n"
              "Returns:\n    An Interpreter.\n\n"
              "Raises:\n"
-             "    InterpreterError: it could not be made; the message has CPython's reason.\n"
+             "    InterpreterError: it could not be made, or this Python has no such kind; the\n"
+             "        message says why.\n"
              "    TypeError, ValueError: an argument is not as above.");
 
 static PyObject *
@@ -387,8 +392,7 @@ create(PyObject *module, PyObject *args, PyObject *kwds)
     if (!PyArg_ParseTupleAndKeywords(args, kwds, "|$zz:create", keywords, &isolation, &name)) {
         return NULL;
     }
-    const backend *b = subi_backend_find(isolation);
-    subi_interp *i = b != NULL ? subi_lifecycle_create(state, b, name) : NULL;
+    subi_interp *i = subi_lifecycle_create(state, isolation, name);
     if (i == NULL) {
         return NULL;
     }

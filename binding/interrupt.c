@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "backend.h"
+#include "runtime.h"
 #include "thread_state.h"
 
 // Taking a GIL cannot be given up, so a thread of its own does it, and says so when it is done.
@@ -32,8 +33,8 @@ is_running(const native *n, const PyThreadState *t)
     return t == n->current || !subi_thread_state_is_kept(n, t);
 }
 
-static void
-raise_in_running_threads(native *n)
+void
+subi_interrupt_here(native *n)
 {
     PyThreadState *mine = PyThreadState_New(n->interp);
     if (mine == NULL) {
@@ -54,7 +55,8 @@ static void
 deliver(void *arg)
 {
     delivery *d = arg;
-    raise_in_running_threads(subi_interp_data(d->i));
+    native *n = subi_interp_data(d->i);
+    n->runtime->interrupt(n);
     subi_interp_unpin(d->i);
     PyThread_release_lock(d->done);
     drop(d);

@@ -4,6 +4,7 @@
 #ifndef SUBI_INTERRUPT_H
 #define SUBI_INTERRUPT_H
 
+#include "backend.h"
 #include "state.h"
 
 // Makes the code that runs in interpreter i, and its threads, raise SystemExit at the next bytecode. The caller has no
@@ -11,5 +12,8 @@
 // the attempt goes on, so the interpreter must not be ended any more. SUBI_NOMEM: no thread could
 // be started for it.
 subi_result subi_interrupt(subi_interp *i, int64_t deadline);
+
+// See runtime.h. Raises SystemExit in the threads that run in n's interpreter, but for idle ones.
+void subi_interrupt_here(native *n);
 
 #endif

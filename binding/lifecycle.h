@@ -1,29 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// Making (creation.c) and closing (lifecycle.c) interpreters, whatever their kind.
+// Closing interpreters, whatever their kind.
 #ifndef SUBI_LIFECYCLE_H
 #define SUBI_LIFECYCLE_H
 
 #include "backend.h"
 #include "state.h"
 
-// CPython before 3.14 has races in making and ending interpreters at the same time (static types,
-// interned strings, _datetime: python/cpython 112140, 105699, 136421): there it is one at a time.
-// From then on it is as many as there are processors: more would take no less time, and all of
-// them would hold memory meanwhile.
-#define SUBI_ALONE (PY_VERSION_HEX < 0x030E0000)
-
-// Makes an interpreter, idle, with the caller's sys.path. A new reference, which is also a user: to
-// be given up with subi_lifecycle_drop_user. NULL with InterpreterError or MemoryError. name may be
-// NULL.
-subi_interp *subi_lifecycle_create(module_state *state, const backend *b, const char *name);
-
 // Ends an interpreter that has no other thread. Attached to it; no thread state afterwards.
 void subi_lifecycle_end(native *n);
 
-// Ends one that is in nobody's hands, and frees n. No thread state, before and after. Out of memory:
-// it stays.
-void subi_lifecycle_end_spare(native *n);
+// What is left to do when the interpreter has ended: frees n, and what it had of other runtimes'
+// business. In any runtime but n's own, if that is private.
+void subi_lifecycle_discard(native *n);
+
+// See runtime.h. end: joins the interpreter's threads, runs its atexit functions, ends or renews it, unless it has to
+// linger.
+// SUBI_OK, SUBI_BUSY (the caller is one of its threads), SUBI_TIMEOUT (names says which threads are
+// left), SUBI_INTERRUPTED (look at signals, and call again), SUBI_NOMEM.
+// end_spare: ends one that is in nobody's hands, and discards it. Out of memory: it stays.
+subi_result subi_lifecycle_end_here(native *n, int64_t deadline, char *names, size_t size,
+                                    ending *how);
+void subi_lifecycle_end_spare_here(native *n);
 
 // Closes an idle interpreter: joins the threads that it started, runs its atexit functions, frees
 // it. Waits for a run in progress, and for the threads, until the deadline; when one is still

@@ -2,12 +2,16 @@
 //
 // The extension module subinterpreters._subinterpreters.
 #include "legacy/module.h"
+#include "buffer_type.h"
 #include "channel_type.h"
 #include "errors.h"
 #include "exit.h"
 #include "interp_type.h"
 #include "legacy/ids.h"
+#include "private/private.h"
+#include "private/start.h"
 #include "remedies.h"
+#include "runtime.h"
 #include "select.h"
 #include "state.h"
 
@@ -63,12 +67,16 @@ module_exec(PyObject *module)
         return -1;
     }
     state->self_id = subi_interp_id(state->self);
+    if (!subi_private_is_here()) {
+        subi_host_set(&subi_runtime);
+    }
     if (subi_remedies_init() < 0 || subi_errors_init(module, state) < 0 ||
         subi_interp_type_init(module, state) < 0 || subi_channel_type_init(module, state) < 0 ||
-        subi_legacy_ids_init(module, state) < 0 ||
+        subi_buffer_type_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
         PyModule_AddFunctions(module, subi_select_functions) < 0 ||
+        PyModule_AddFunctions(module, subi_private_functions) < 0 ||
         PyModule_AddFunctions(module, subi_exit_functions) < 0) {
         return -1;
     }
@@ -80,6 +88,7 @@ module_exec(PyObject *module)
     DO((state)->interpreter_type);                                                                 \
     DO((state)->recv_channel_type);                                                                \
     DO((state)->send_channel_type);                                                                \
+    DO((state)->shared_buffer_type);                                                               \
     DO((state)->interpreter_id_type);                                                              \
     DO((state)->channel_id_type);                                                                  \
     DO((state)->InterpreterError);                                                                 \
@@ -148,7 +157,7 @@ static PyMethodDef module_functions[] = {
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    SUBI_OWN_GIL_SLOT,
     {0, NULL},
 };
 

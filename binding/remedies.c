@@ -40,6 +40,30 @@ subi_remedies_init(void)
     return 0;
 }
 
+// At its end the process also ends the interpreters that are left (CPython 3.14 and newer). One whose
+// memory is in use must not be.
+void
+subi_remedies_leave(PyInterpreterState *interp)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyMutex_Lock(&_PyRuntime.interpreters.mutex);
+#else
+    PyThread_acquire_lock(_PyRuntime.interpreters.mutex, WAIT_LOCK);
+#endif
+    PyInterpreterState **link = &_PyRuntime.interpreters.head;
+    while (*link != NULL && *link != interp) {
+        link = &(*link)->next;
+    }
+    if (*link != NULL) {
+        *link = interp->next;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    PyMutex_Unlock(&_PyRuntime.interpreters.mutex);
+#else
+    PyThread_release_lock(_PyRuntime.interpreters.mutex);
+#endif
+}
+
 // An extension module that has static types must be initialised in the main interpreter first. On
 // 3.12 an interpreter with a GIL of its own otherwise initialises a module, and only then refuses
 // it: its types are then left with memory of an interpreter that is gone. On 3.13 several that
@@ -47,7 +71,7 @@ subi_remedies_init(void)
 void
 subi_remedies_before_first(void)
 {
-#if PY_VERSION_HEX < 0x030E0000
+#if SUBI_HAS_PEP_684 && PY_VERSION_HEX < 0x030E0000
     static const char *const names[] = {
         "_datetime",
 #if PY_VERSION_HEX < 0x030D0000
@@ -67,7 +91,7 @@ subi_remedies_before_first(void)
 void
 subi_remedies_at_exit(void)
 {
-#if PY_VERSION_HEX < 0x030D0000
+#if SUBI_HAS_PEP_684 && PY_VERSION_HEX < 0x030D0000
     struct _PyArg_Parser *parser = _PyRuntime.getargs.static_parsers;
     for (; parser != NULL; parser = parser->next) {
         if (parser->kwtuple != NULL) {

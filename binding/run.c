@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "run.h"
 
-#include "codec.h"
+#include "codec/codec.h"
 #include "lifecycle.h"
+#include "private/start.h"
+#include "runtime.h"
 #include "thread_state.h"
 
 // ---- in the other interpreter -----------------------------------------------------------------
@@ -168,26 +170,54 @@ perform(run *r)
     }
 }
 
-// ---- from the caller's side -------------------------------------------------------------------
-
 // C recursion shares one stack, so the other interpreter gets only what is left of the caller's
 // limit. From 3.14 on CPython looks at the stack itself.
+#ifdef SUBI_C_RECURSION_LEFT
+static int
+calls_to_take_away(PyThreadState *outer, PyThreadState *tstate)
+{
+    int calls = SUBI_C_RECURSION_LEFT(tstate) - SUBI_C_RECURSION_LEFT(outer);
+#if PY_VERSION_HEX < 0x030C0000  // sys.setrecursionlimit() counts: the two may have other limits
+    int depth = outer->recursion_limit - outer->recursion_remaining;
+    calls = calls < depth ? calls : depth;
+#endif
+    return calls > 0 ? calls : 0;
+}
+#endif
+
 static void
 perform_within_limit(run *r, PyThreadState *outer, PyThreadState *tstate)
 {
-#if PY_VERSION_HEX < 0x030E0000
-    int remaining = tstate->c_recursion_remaining;
-    if (outer->c_recursion_remaining < remaining) {
-        tstate->c_recursion_remaining = outer->c_recursion_remaining;
-    }
+#ifdef SUBI_C_RECURSION_LEFT
+    int calls = calls_to_take_away(outer, tstate);
+    SUBI_C_RECURSION_LEFT(tstate) -= calls;
     perform(r);
-    tstate->c_recursion_remaining = remaining;
+    SUBI_C_RECURSION_LEFT(tstate) += calls;  // the code may have set another limit meanwhile
 #else
     (void)outer;
     (void)tstate;
     perform(r);
 #endif
 }
+
+void
+subi_run_here(subi_interp *i, run *r)
+{
+    native *n = subi_interp_data(i);
+    PyThreadState *tstate = subi_thread_state_attach(n);
+    if (tstate == NULL) {
+        r->outcome = RUN_NOMEM;
+        return;
+    }
+    subi_private_refresh();
+    n->current = tstate;
+    perform_within_limit(r, n->outer, tstate);
+    subi_exports_drain(i);
+    n->current = NULL;
+    subi_thread_state_detach();
+}
+
+// ---- from the caller's side -------------------------------------------------------------------
 
 // An exception that a signal handler raised meanwhile wins over how the run ended, and so does the
 // end of the process, which interrupted it.
@@ -218,18 +248,11 @@ subi_run(subi_interp *i, run *r)
     }
     native *n = subi_interp_data(i);
     PyThreadState *outer = PyEval_SaveThread();
-    PyThreadState *tstate = subi_thread_state_attach(n);
     r->failure = subi_message_none();
-    if (tstate == NULL) {
-        r->outcome = RUN_NOMEM;
-    }
-    else {
-        n->current = tstate;
-        n->outer = outer;
-        perform_within_limit(r, outer, tstate);
-        n->current = n->outer = NULL;
-        subi_thread_state_detach();
-    }
+    n->outer = outer;
+    n->outer_runtime = &subi_runtime;
+    n->runtime->perform(i, r);
+    n->outer = NULL;
     PyEval_RestoreThread(outer);
     raise_kept_signal(n, r);
     if (subi_interp_leave(i)) {
@@ -254,17 +277,21 @@ int
 subi_run_pack(module_state *state, PyObject *dict, int (*check)(module_state *, PyObject *),
               subi_message *m)
 {
-    // the dict's own values may run code when they are checked: take them all first
-    PyObject *items = PyTuple_New(2 * PyDict_GET_SIZE(dict));
+    // The dict's own values may run code when they are checked, and so may the collector when the tuple
+    // is made: take them all first, from a dict that nobody else has.
+    PyObject *copy = PyDict_Copy(dict);
+    PyObject *items = copy != NULL ? PyTuple_New(2 * PyDict_GET_SIZE(copy)) : NULL;
     if (items == NULL) {
+        Py_XDECREF(copy);
         return -1;
     }
     PyObject *key, *value;
     Py_ssize_t pos = 0, k = 0;
-    while (PyDict_Next(dict, &pos, &key, &value)) {
+    while (PyDict_Next(copy, &pos, &key, &value)) {
         PyTuple_SET_ITEM(items, k++, Py_NewRef(key));
         PyTuple_SET_ITEM(items, k++, Py_NewRef(value));
     }
+    Py_DECREF(copy);
     int r = 0;
     for (k = 0; k < PyTuple_GET_SIZE(items) && r == 0; k += 2) {
         key = PyTuple_GET_ITEM(items, k);

@@ -30,6 +30,9 @@ typedef struct run {
 // SUBI_FORKED, SUBI_NOMEM: it did not begin; no exception is set.
 subi_result subi_run(subi_interp *i, run *r);
 
+// See runtime.h. Runs r in interpreter i.
+void subi_run_here(subi_interp *i, run *r);
+
 // Items of the tuple in run.failure.
 enum {
     FAILURE_TYPE_STR,   // str(type(exc)): "<class 'ValueError'>"

@@ -3,7 +3,7 @@
 
 #include "blocking.h"
 #include "channel_type.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "errors.h"
 
 PyDoc_STRVAR(
@@ -120,6 +120,7 @@ channel_select(PyObject *module, PyObject *args, PyObject *kwds)
         PyErr_NoMemory();
     }
     else {
+        subi_exports_drain(get_state(module)->self);
         result = select_cases(get_state(module), args, deadline, cases, messages);
     }
     PyMem_Free(cases);

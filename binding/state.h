@@ -8,6 +8,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "compat.h"
 #include "subinterp.h"
 
 typedef struct module_state {
@@ -22,6 +23,7 @@ typedef struct module_state {
     PyTypeObject *interpreter_type;
     PyTypeObject *recv_channel_type;
     PyTypeObject *send_channel_type;
+    PyTypeObject *shared_buffer_type;
     PyTypeObject *interpreter_id_type;
     PyTypeObject *channel_id_type;
 

@@ -33,6 +33,18 @@ unkeep(kept_thread_state **link)
     free(k);
 }
 
+// From 3.12 on, deleting a thread state that PyGILState_Ensure would find makes CPython forget the
+// calling thread's in place of it.
+void
+subi_thread_state_free(PyThreadState *tstate)
+{
+    PyThreadState_Clear(tstate);
+#if PY_VERSION_HEX >= 0x030C0000
+    tstate->_status.bound_gilstate = 0;
+#endif
+    PyThreadState_Delete(tstate);
+}
+
 // Frees the thread states for which `spare` does not hold. The caller is attached to the
 // interpreter; freeing runs its finalizers, so the list is made consistent first.
 static void
@@ -46,8 +58,7 @@ drop_unless(native *n, bool (*spare)(const kept_thread_state *))
         }
         PyThreadState *tstate = (*link)->tstate;
         unkeep(link);
-        PyThreadState_Clear(tstate);
-        PyThreadState_Delete(tstate);
+        subi_thread_state_free(tstate);
     }
 }
 

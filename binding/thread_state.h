@@ -26,6 +26,9 @@ bool subi_thread_state_is_kept(const native *n, const PyThreadState *tstate);
 // The opposite of attach. Gives the GIL up.
 void subi_thread_state_detach(void);
 
+// Attached, but not with tstate, which no thread uses any more: frees it, which runs finalizers.
+void subi_thread_state_free(PyThreadState *tstate);
+
 // How many thread states of ours the interpreter has.
 int subi_thread_state_count(const native *n);
 

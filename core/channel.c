@@ -3,66 +3,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define RING_ROOM_FIRST 8
-#define RING_ROOM_KEPT  1024  // a larger ring is given back when it runs empty
 
 static subi__table channels = SUBI__TABLE_INIT;
 static _Atomic bool shut_down;  // atomic: set once, by subi__channels_shutdown
-
-// ---- the ring ---------------------------------------------------------------------------------
-
-static subi_result
-ring_grow(subi__ring *r)
-{
-    size_t room = r->room == 0 ? RING_ROOM_FIRST : r->room * 2;
-    subi_message *items = malloc(room * sizeof(*items));
-    if (items == NULL) {
-        return SUBI_NOMEM;
-    }
-    size_t tail = r->room - r->head;  // items before the wrap-around
-    if (r->count > 0) {
-        tail = tail < r->count ? tail : r->count;
-        memcpy(items, r->items + r->head, tail * sizeof(*items));
-        memcpy(items + tail, r->items, (r->count - tail) * sizeof(*items));
-    }
-    free(r->items);
-    *r = (subi__ring){.items = items, .room = room, .head = 0, .count = r->count};
-    return SUBI_OK;
-}
-
-static subi_result
-ring_push(subi__ring *r, const subi_message *m)
-{
-    if (r->count == r->room && ring_grow(r) != SUBI_OK) {
-        return SUBI_NOMEM;
-    }
-    r->items[(r->head + r->count) & (r->room - 1)] = *m;
-    r->count++;
-    return SUBI_OK;
-}
-
-static subi_message
-ring_pop(subi__ring *r)
-{
-    subi_message m = r->items[r->head];
-    r->head = (r->head + 1) & (r->room - 1);
-    r->count--;
-    return m;
-}
-
-// Not under a lock: freeing a message may call foreign code.
-static void
-ring_fini(subi__ring *r)
-{
-    while (r->count > 0) {
-        subi_message m = ring_pop(r);
-        subi_message_fini(&m);
-    }
-    free(r->items);
-    *r = (subi__ring){0};
-}
 
 // ---- life -------------------------------------------------------------------------------------
 
@@ -75,7 +18,7 @@ subi__channel_valid(const subi_channel *c)
            (!c->send_closed || subi__waitlist_empty(&c->senders)) &&
            c->recv_closed == (c->send_closed && c->ring.count == 0) &&
            (!c->recv_closed || subi__waitlist_empty(&c->receivers)) &&
-           (c->user_count == 0 || c->last_user < c->user_count);
+           (c->users.count == 0 || c->users.last < c->users.count);
 }
 
 static void
@@ -129,8 +72,8 @@ subi_channel_drop(subi_channel *c)
     if (subi__table_drop(&channels, &c->entry)) {
         // nobody can wait here: a waiter has a reference
         assert(subi__channel_valid(c));
-        ring_fini(&c->ring);
-        free(c->users);
+        subi__ring_fini(&c->ring);
+        subi__users_fini(&c->users);
         free(c);
     }
 }
@@ -187,59 +130,10 @@ subi__channels_forget(void)
     subi__table_forget(&channels);
 }
 
-// ---- users ------------------------------------------------------------------------------------
-
-static subi__user *
-find_user(subi_channel *c, int64_t interp)
-{
-    if (c->user_count > 0 && c->users[c->last_user].interp == interp) {
-        return &c->users[c->last_user];
-    }
-    for (size_t i = 0; i < c->user_count; i++) {
-        if (c->users[i].interp == interp) {
-            c->last_user = i;
-            return &c->users[i];
-        }
-    }
-    return NULL;
-}
-
-static subi__user *
-find_or_add_user(subi_channel *c, int64_t interp)
-{
-    subi__user *u = find_user(c, interp);
-    if (u != NULL) {
-        return u;
-    }
-    if (c->user_count == c->user_room) {
-        size_t room = c->user_room == 0 ? 4 : c->user_room * 2;
-        subi__user *grown = realloc(c->users, room * sizeof(*grown));
-        if (grown == NULL) {
-            return NULL;
-        }
-        c->users = grown;
-        c->user_room = room;
-    }
-    c->last_user = c->user_count++;
-    c->users[c->last_user] = (subi__user){.interp = interp};
-    return &c->users[c->last_user];
-}
-
 static subi_result
 associate(subi_channel *c, int64_t interp, subi_end end)
 {
-    if (interp == SUBI_NOBODY) {
-        return SUBI_OK;
-    }
-    subi__user *u = find_or_add_user(c, interp);
-    if (u == NULL) {
-        return SUBI_NOMEM;
-    }
-    if ((u->used & end) == 0) {
-        u->used |= end;
-        u->open |= end;
-    }
-    return (u->open & end) != 0 ? SUBI_OK : SUBI_CLOSED;
+    return interp == SUBI_NOBODY ? SUBI_OK : subi__users_associate(&c->users, interp, end);
 }
 
 subi_result
@@ -251,16 +145,7 @@ subi_channel_users(subi_channel *c, subi_end end, int64_t **ids, size_t *count)
     subi_result r = SUBI_CLOSED;
     lock(c);
     if (!c->recv_closed && !(end == SUBI_SEND && c->send_closed)) {
-        int64_t *found = malloc((c->user_count + 1) * sizeof(*found));
-        size_t n = 0;
-        for (size_t i = 0; i < c->user_count && found != NULL; i++) {
-            if ((c->users[i].open & end) != 0) {
-                found[n++] = c->users[i].interp;
-            }
-        }
-        *ids = found;
-        *count = n;
-        r = found != NULL ? SUBI_OK : SUBI_NOMEM;
+        r = subi__users_list(&c->users, end, ids, count);
     }
     unlock(c);
     return r;
@@ -279,10 +164,7 @@ settle(subi_channel *c)
     if (c->send_closed) {
         c->recv_closed = true;
     }
-    if (c->ring.room > RING_ROOM_KEPT) {
-        free(c->ring.items);
-        c->ring = (subi__ring){0};
-    }
+    subi__ring_shrink(&c->ring);
 }
 
 static subi_result
@@ -303,7 +185,7 @@ try_send(subi_channel *c, int64_t interp, subi_message *m, _Atomic uint32_t **wa
     else if (c->ring.count == c->capacity) {
         return SUBI_FULL;
     }
-    else if (ring_push(&c->ring, m) != SUBI_OK) {
+    else if (subi__ring_push(&c->ring, m) != SUBI_OK) {
         return SUBI_NOMEM;
     }
     *m = subi_message_none();
@@ -317,7 +199,7 @@ admit_sender(subi_channel *c, _Atomic uint32_t **wake)
     subi__node *sender = subi__waitlist_claim(&c->senders);
     if (sender != NULL) {
         // cannot fail: the place of the message that was just taken out is free
-        subi_result r = ring_push(&c->ring, sender->message);
+        subi_result r = subi__ring_push(&c->ring, sender->message);
         *sender->message = subi_message_none();
         *wake = subi__node_finish(sender, r);
     }
@@ -334,7 +216,7 @@ try_recv(subi_channel *c, int64_t interp, subi_message *m, _Atomic uint32_t **wa
         return r;
     }
     if (c->ring.count > 0) {
-        *m = ring_pop(&c->ring);
+        *m = subi__ring_pop(&c->ring);
         admit_sender(c, wake);
         settle(c);
         return SUBI_OK;
@@ -459,7 +341,7 @@ subi_channel_close(subi_channel *c, subi_end ends, bool discard)
         close_ends(c, ends, &garbage);
     }
     unlock(c);
-    ring_fini(&garbage);
+    subi__ring_fini(&garbage);
     return r;
 }
 
@@ -475,17 +357,6 @@ subi_channel_is_closed(subi_channel *c, subi_end end)
     return closed;
 }
 
-static bool
-anybody_has_an_end_open(const subi_channel *c)
-{
-    for (size_t i = 0; i < c->user_count; i++) {
-        if (c->users[i].open != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 subi_result
 subi_channel_release(subi_channel *c, int64_t interp, subi_end ends)
 {
@@ -496,18 +367,13 @@ subi_channel_release(subi_channel *c, int64_t interp, subi_end ends)
     subi_result r = SUBI_CLOSED;
     lock(c);
     if (!c->recv_closed) {
-        subi__user *u = find_or_add_user(c, interp);
-        r = u == NULL ? SUBI_NOMEM : SUBI_OK;
-        if (u != NULL) {
-            u->used |= ends;
-            u->open &= ~(unsigned)ends;
-            if (!anybody_has_an_end_open(c)) {
-                close_ends(c, SUBI_BOTH, &garbage);
-            }
+        r = subi__users_release(&c->users, interp, ends);
+        if (r == SUBI_OK && !subi__users_any(&c->users)) {
+            close_ends(c, SUBI_BOTH, &garbage);
         }
     }
     unlock(c);
-    ring_fini(&garbage);
+    subi__ring_fini(&garbage);
     return r;
 }
 
@@ -538,10 +404,46 @@ subi_channel_drop_end(subi_channel *c, subi_end end)
             close_ends(c, end, &garbage);
         }
         unlock(c);
-        ring_fini(&garbage);
+        subi__ring_fini(&garbage);
     }
     subi_channel_drop(c);
 }
+
+// ---- segments ---------------------------------------------------------------------------------
+
+static void
+drop_channel(void *owner)
+{
+    subi_channel_drop(owner);
+}
+
+static void
+drop_send_end(void *owner)
+{
+    subi_channel_drop_end(owner, SUBI_SEND);
+}
+
+static void
+drop_recv_end(void *owner)
+{
+    subi_channel_drop_end(owner, SUBI_RECV);
+}
+
+subi_segment
+subi_channel_segment(subi_channel *c)
+{
+    subi_channel_hold(c);
+    return (subi_segment){.owner = c, .free = drop_channel};
+}
+
+subi_segment
+subi_channel_end_segment(subi_channel *c, subi_end end)
+{
+    subi_channel_hold_end(c, end);
+    return (subi_segment){.owner = c, .free = end == SUBI_SEND ? drop_send_end : drop_recv_end};
+}
+
+// ---- the end of the process -------------------------------------------------------------------
 
 bool
 subi_is_shut_down(void)

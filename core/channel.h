@@ -7,24 +7,11 @@
 #define SUBI_CHANNEL_H
 
 #include "lock.h"
+#include "ring.h"
 #include "subinterp.h"
 #include "table.h"
+#include "users.h"
 #include "wait.h"
-
-// Messages in order: items[(head + k) & (room - 1)] for k in [0, count).
-typedef struct subi__ring {
-    subi_message *items;
-    size_t room;  // 0 or a power of two
-    size_t head;  // < room, or 0
-    size_t count;
-} subi__ring;
-
-// What an interpreter did with the channel: subi_end bits.
-typedef struct subi__user {
-    int64_t interp;
-    unsigned used;  // ends it was ever associated with
-    unsigned open;  // ends it has not released; a subset of used
-} subi__user;
 
 // Invariants, checked by subi__channel_valid:
 //   ring.count <= capacity
@@ -44,10 +31,7 @@ struct subi_channel {
     subi__ring ring;
     subi__waitlist senders;
     subi__waitlist receivers;
-    subi__user *users;
-    size_t user_count;
-    size_t user_room;
-    size_t last_user;  // where the last look-up in users ended; < user_count, or 0
+    subi__users users;
 };
 
 // Performs the case at once if that is possible. Wants the channel's lock. *wake gets what to pass

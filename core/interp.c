@@ -32,6 +32,7 @@ struct subi_interp {
     enum { NEW, IN_FIRST_RUN, HAS_RUN } experience;  // guarded by lock
     subi__guest guest;                               // in the workshop; see BUSY_TIME
     _Atomic uint32_t changes;  // atomic: counts changes of state, under the lock; a futex
+    subi__exports exports;     // see export.h
 };
 
 // A first run is mostly imports, so it is as busy as the making of its interpreter was; and so is
@@ -49,7 +50,7 @@ static subi__lock main_lock = SUBI__LOCK_INIT;  // serialises the making of the 
 static bool
 counts_as_run(const subi_interp *i)
 {
-    return i->kind == SUBI_KIND_OWN || i->kind == SUBI_KIND_SHARED;
+    return i->kind == SUBI_KIND_OWN || i->kind == SUBI_KIND_SHARED || i->kind == SUBI_KIND_PRIVATE;
 }
 
 static subi_result
@@ -235,6 +236,12 @@ subi_interp_state(subi_interp *i)
     subi_state state = i->state;
     subi__lock_release(&i->lock);
     return state;
+}
+
+subi__exports *
+subi__interp_exports(subi_interp *i)
+{
+    return &i->exports;
 }
 
 bool
@@ -427,6 +434,7 @@ subi_interp_end_close(subi_interp *i, bool closed)
     change(i, closed ? SUBI_STATE_CLOSED : SUBI_STATE_IDLE);
     subi__go(&i->guest);
     subi__lock_release(&i->lock);
+    subi__exports_recheck(i);  // the reaper does not look after one that is closing
     subi__run_ends();
 }
 

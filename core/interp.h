@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of interpreters, for process.c; the rest of it is in subinterp.h.
+// The table of interpreters, for process.c, and what a record has for export.c; the rest of it is in
+// subinterp.h.
 #ifndef SUBI_INTERP_H
 #define SUBI_INTERP_H
 
+#include "export.h"
+
 void subi__interps_forget(void);  // in the child of a fork
+
+subi__exports *subi__interp_exports(subi_interp *i);
 
 #endif

@@ -35,6 +35,9 @@ int subi__processor_count(void);
 // Calls `handler` in every child of a fork, before fork returns there. Once per handler.
 subi_result subi__at_fork_child(void (*handler)(void));
 
+// Runs `run` on a new thread on which all signals are blocked, and which nobody joins. SUBI_NOMEM.
+subi_result subi__thread_start(void (*run)(void));
+
 // Calls `destroy(value)` when the calling thread ends. Replaces an earlier value of the thread.
 subi_result subi__at_thread_exit(void (*destroy)(void *), void *value);
 

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,6 +77,33 @@ subi_result
 subi__at_fork_child(void (*handler)(void))
 {
     return pthread_atfork(NULL, NULL, handler) == 0 ? SUBI_OK : SUBI_NOMEM;
+}
+
+static void *
+run_function(void *run)
+{
+    (*(void (**)(void))run)();
+    return NULL;
+}
+
+subi_result
+subi__thread_start(void (*run)(void))
+{
+    static void (*function)(void);  // there is one caller, which starts one thread at a time
+    function = run;
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (pthread_attr_init(&attributes) != 0) {
+        return SUBI_NOMEM;
+    }
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, &attributes, run_function, &function);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return error == 0 ? SUBI_OK : SUBI_NOMEM;
 }
 
 static pthread_key_t thread_exit_key;

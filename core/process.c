@@ -2,12 +2,15 @@
 //
 // What belongs to the process as a whole: its generation (forks) and its end.
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "process.h"
 
 #include "channel.h"
+#include "export.h"
 #include "gate.h"
 #include "interp.h"
+#include "loader/slot.h"
 #include "platform.h"
 #include "reserve.h"
 #include "thread.h"
@@ -55,6 +58,8 @@ after_fork_in_child(void)
     subi__channels_forget();
     subi__interps_forget();
     subi__reserve_forget();
+    subi__reaper_forget();
+    subi__slots_survived();
     subi__thread_survived();
 }
 
@@ -164,6 +169,26 @@ void
 subi__go(subi__guest *guest)
 {
     subi__gate_unhost(&some, guest);
+}
+
+static _Atomic(const void *) host;  // atomic: every writer writes the same
+
+void
+subi_host_set(const void *table)
+{
+    atomic_store(&host, table);
+}
+
+const void *
+subi_host(void)
+{
+    return atomic_load(&host);
+}
+
+char **
+subi_environment(void)
+{
+    return environ;
 }
 
 void

@@ -14,6 +14,7 @@ static subi__lock lock = SUBI__LOCK_INIT;
 static void *spares[SUBI_RESERVE_MAX];  // guarded by lock, as all that follows
 static size_t count;
 static size_t limit;
+static bool is_open;
 static unsigned failures;  // of attempts in a row, and chances not taken since
 
 void
@@ -49,11 +50,19 @@ subi_reserve_set_limit(size_t new_limit)
     subi__lock_release(&lock);
 }
 
+void
+subi_reserve_open(void)
+{
+    subi__lock_acquire(&lock);
+    is_open = true;
+    subi__lock_release(&lock);
+}
+
 bool
 subi_reserve_wants_one(void)
 {
     subi__lock_acquire(&lock);
-    bool wanted = count < limit;
+    bool wanted = is_open && count < limit;
     if (wanted && failures >= FAILURES_ACCEPTED) {
         failures++;
         wanted = failures % ATTEMPT_EVERY == 0;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "blocking.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "ids.h"
 
 static PyObject *

@@ -419,12 +419,6 @@ static PyType_Spec channel_id_spec = {
     .slots = channel_id_slots,
 };
 
-static void
-drop_channel(void *owner)
-{
-    subi_channel_drop(owner);
-}
-
 bool
 subi_channel_id_pack(module_state *state, PyObject *obj, char *type, subi_segment *segment)
 {
@@ -435,11 +429,10 @@ subi_channel_id_pack(module_state *state, PyObject *obj, char *type, subi_segmen
     if (self->channel == NULL) {
         return false;  // made by force for an id without a channel
     }
-    subi_channel_hold(self->channel);
     *type = self->end == SUBI_SEND   ? SUBI_HANDLE_CHANNEL_ID_SEND
             : self->end == SUBI_RECV ? SUBI_HANDLE_CHANNEL_ID_RECV
                                      : SUBI_HANDLE_CHANNEL_ID_BOTH;
-    *segment = (subi_segment){.owner = self->channel, .free = drop_channel};
+    *segment = subi_channel_segment(self->channel);
     return true;
 }
 

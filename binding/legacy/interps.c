@@ -4,10 +4,14 @@
 #include <stdlib.h>
 
 #include "backend.h"
-#include "codec.h"
+#include "codec/codec.h"
+#include "creation.h"
 #include "ids.h"
 #include "lifecycle.h"
 #include "run.h"
+
+// What isolated=False gives; before 3.12 there is only one kind.
+#define NOT_ISOLATED (PY_VERSION_HEX >= 0x030C0000 ? "shared" : NULL)
 
 PyDoc_STRVAR(create_doc, "create() -> ID\n\n"
                          "Create a new interpreter and return a unique generated ID.");
@@ -21,8 +25,7 @@ legacy_create(PyObject *module, PyObject *args, PyObject *kwds)
     if (!PyArg_ParseTupleAndKeywords(args, kwds, "|$i:create", keywords, &isolated)) {
         return NULL;
     }
-    subi_interp *i =
-        subi_lifecycle_create(state, subi_backend_find(isolated ? "own" : "shared"), NULL);
+    subi_interp *i = subi_lifecycle_create(state, isolated ? NULL : NOT_ISOLATED, NULL);
     if (i == NULL) {
         if (PyErr_ExceptionMatches(state->InterpreterError)) {
             PyObject *cause = PyErr_GetRaisedException();

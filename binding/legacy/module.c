@@ -35,7 +35,7 @@ legacy_free(void *module)
 }
 
 static PyModuleDef_Slot legacy_slots[] = {
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    SUBI_OWN_GIL_SLOT,
     {0, NULL},
 };
 

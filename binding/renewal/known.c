@@ -85,9 +85,7 @@ sum_class(const PyHeapTypeObject *cls)
     t.tp_weaklist = NULL;
     t.tp_version_tag = 0;
     t.tp_watched = 0;
-#if PY_VERSION_HEX >= 0x030D0000
     t.tp_versions_used = 0;
-#endif
     uint64_t sum = subi_sum_bytes(1, &t, offsetof(PyTypeObject, tp_watched));
     const char *slots = (const char *)&cls->as_async;
     return subi_sum_bytes(sum, slots, (size_t)((const char *)(&cls->ht_qualname + 1) - slots));

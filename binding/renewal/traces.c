@@ -59,9 +59,7 @@ forget_syntax_trees(PyInterpreterState *here)
     for (PyObject **type = &here->ast.AST_type; type != end; type++) {
         Py_CLEAR(*type);
     }
-#if PY_VERSION_HEX >= 0x030D0000  // interpreters of 3.12 are not renewed
     here->ast.once = (_PyOnceFlag){0};
-#endif
 }
 
 bool

@@ -15,12 +15,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 from listeners import FIRST_PORT, HOST, LAST_PORT, accepting, listen
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -28,8 +27,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+from memory import sampling
+
 REFERENCE = "subinterpreters"
-SAMPLE_SECONDS = 0.02
 LIMIT_SECONDS = 300.0
 MIB = 1 << 20
 
@@ -159,40 +161,6 @@ def parse_arguments() -> argparse.Namespace:
     if options.ports > LAST_PORT - FIRST_PORT:
         parser.error(f"--ports is more than {LAST_PORT - FIRST_PORT}")
     return options
-
-
-def tree_memory(pid: int) -> int:
-    """Return the bytes (PSS: shared pages in shares) of a process and all its descendants."""
-    total = 0
-    try:
-        processes = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return 0
-    for each in (pid, *(process.pid for process in processes)):
-        try:
-            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended meanwhile
-        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    return total
-
-
-@contextmanager
-def sampling(pid: int, samples: list[int]) -> Iterator[None]:
-    """Append the memory of a process tree to `samples`, time after time, in a thread."""
-    done = threading.Event()
-
-    def sample() -> None:
-        while not done.wait(SAMPLE_SECONDS):
-            samples.append(tree_memory(pid))
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def run(variant: Variant, scan: Sequence[str], opened: list[int], *, memory: bool) -> None:

@@ -23,6 +23,14 @@
 #define TAP_SLOW 1
 #endif
 
+// How many of n children of a process with several threads may hang. AddressSanitizer forks while
+// another thread has the lock of its allocator.
+#if defined(__SANITIZE_ADDRESS__)
+#define TAP_MAY_HANG(n) ((n) / 10)
+#else
+#define TAP_MAY_HANG(n) 0
+#endif
+
 #define MS       INT64_C(1000000)
 #define PATIENCE (20000 * MS)  // what is not there by then will not come
 

@@ -218,9 +218,31 @@ has_no_segment(void)
     return subi_block_segment_count(block) == 0;
 }
 
+// A file in the cache that is to be listed.
+static void
+make_cache(char folder[])
+{
+    char path[200];
+    must(mkdtemp(folder) != NULL && setenv("SUBINTERPRETERS_CACHE", folder, 1) == 0);
+    snprintf(path, sizeof(path), "%s/private-x.so.0123456789abcdef.1", folder);
+    FILE *file = fopen(path, "we");
+    must(file != NULL && fclose(file) == 0);
+}
+
+static subi_result
+measure_cache(void)
+{
+    uint64_t size;
+    size_t count;
+    subi_result r = subi_cache_size(&size, &count);
+    must(r != SUBI_OK || count == 1);
+    return r;
+}
+
 int
 main(int argc, char **argv)
 {
+    char folder[] = "/tmp/test_nomem.XXXXXX";
     tap_start(argc, argv);
     listed_before = channels_listed();
     test_channels();
@@ -239,5 +261,8 @@ main(int argc, char **argv)
     subi_block_drop(block);
     allocations_left = 0;
     ok(subi_block_new(1) == NULL, "a block");
+    make_cache(folder);
+    ok(fail_each(measure_cache, always) == 1, "the size of the cache");
+    must(subi_cache_clear() == SUBI_OK && rmdir(folder) == 0);
     return tap_done();
 }

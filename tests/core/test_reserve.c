@@ -117,6 +117,8 @@ int
 main(int argc, char **argv)
 {
     tap_start(argc, argv);
+    ok(!subi_reserve_wants_one(), "none is wanted before it is open");
+    subi_reserve_open();
     test_stack();
     test_limits();
     test_failures();

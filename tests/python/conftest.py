@@ -6,15 +6,22 @@ import importlib
 from collections.abc import Iterator
 
 import pytest
+from support import Echo
 
 import subinterpreters
 
-subinterpreters._install_xxsubinterpreters()  # 3.12 has a built-in module of that name
+subinterpreters._install_xxsubinterpreters()  # 3.11 and 3.12 have one, too
 
 
 def whatever_is_open() -> set[str]:
     legacy = importlib.import_module("_xxsubinterpreters")
     return {repr(each) for each in subinterpreters.list_all() + legacy.channel_list_all()}
+
+
+def pytest_collection_finish() -> None:
+    """Have the collections after each test look at what has been made since."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +34,10 @@ def nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
     gc.collect()
     left = whatever_is_open() - before
     assert not left or request.node.get_closest_marker("leaves_open"), f"left open: {left}"
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[Echo]:
+    each = Echo()
+    yield each
+    each.close()

@@ -2,6 +2,7 @@
 """What several test files need."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,11 +10,69 @@ import textwrap
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
+
+from subinterpreters import create, create_channel, select
+
+# The kinds of interpreters that this CPython can have, and the default one.
+KINDS = ["private"] if sys.version_info < (3, 12) else ["own", "shared", "private"]
+DEFAULT = KINDS[0]
+
+# With SUBI_TEST_LONG=1 some tests go on for minutes.
+LONG = os.environ.get("SUBI_TEST_LONG") == "1"
 
 WAIT = 30  # seconds: after that, something hangs
 TRACEBACK = "Traceback (most recent call last)"
 CRASHES = ("Fatal Python error", "AddressSanitizer", "_PyMem_DebugRawFree", "Segmentation fault")
+
+# Examples find their neighbours as any script does, however the tests are run.
+SCRIPT_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
+# For scripts of run_script.
+IN_PARALLEL = """
+import threading
+
+def in_parallel(interps, code):
+    failed = []
+    def run(interp):
+        try:
+            interp.exec(code)
+        except BaseException as error:
+            failed.append(error)
+    threads = [threading.Thread(target=run, args=[interp]) for interp in interps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+"""
+
+
+def run_program(
+    command: list[str],
+    *,
+    timeout: float = WAIT,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command; if it takes too long, it ends with all that it has started."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=cwd,
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its children hold the pipes, too
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 def run_script(
@@ -29,20 +88,7 @@ def run_script(
     A traceback in stderr fails unless `traceback` allows it or returncode is 1.
     """
     command = [sys.executable, "-X", "faulthandler", "-P", "-c", textwrap.dedent(code), *args]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=env,
-        start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # its children hold the pipes, too
-        raise
-    done = subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+    done = run_program(command, timeout=timeout, env=env)
     told = f"\nreturncode {done.returncode}\nstdout:\n{done.stdout}\nstderr:\n{done.stderr}"
     assert done.returncode == returncode, told
     for crash in CRASHES:
@@ -63,3 +109,75 @@ def start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any
 
     threading.Thread(target=call, daemon=True).start()
     return future
+
+
+def is_free(owner: bytearray) -> bool:
+    """Whether nobody has a view of a bytearray."""
+    try:
+        owner.append(0)
+    except BufferError:
+        return False
+    del owner[-1]
+    return True
+
+
+class Node:
+    """An object that pickle knows; other interpreters can import its class."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+
+class Lent:
+    """An object whose memory pickle does not copy."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Lent, (pickle.PickleBuffer(self.data),)
+
+
+class Reduced:
+    """An object that is pickled as the call of a function."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self.call = function, args
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+class Unsendable:
+    """An object that raises when it is pickled."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def __reduce__(self) -> Any:
+        raise self.error("as told")
+
+
+class Echo:
+    """An interpreter that sends back what it gets."""
+
+    def __init__(self) -> None:
+        self.interp = create()
+        ask, self.ask = create_channel()
+        self.answer, answer = create_channel()
+        self.ended, ended = create_channel()
+        self.interp.prepare_main(ask=ask, answer=answer)
+        self.run = start(self.interp.exec, "for each in ask: answer.send(each)")
+        self.run.add_done_callback(lambda _: ended.send(None))
+
+    def __call__(self, obj: Any) -> Any:
+        self.ask.send(obj)
+        case, got = select(self.answer, self.ended, timeout=WAIT)
+        if case == 1:
+            self.run.result(WAIT)
+        return got
+
+    def close(self) -> None:
+        self.ask.close()
+        self.run.result(WAIT)
+        self.interp.close()

@@ -6,13 +6,14 @@ import sys
 import time
 
 import pytest
-from support import CRASHES
+from support import CRASHES, KINDS
 
 SETUP = """
 import atexit, sys, threading
 import subinterpreters as si
 
-interp = si.create()
+kind = sys.argv[1]
+interp = si.create(isolation=kind)
 recv, send = si.create_channel()
 started, ready = si.create_channel()
 interp.prepare_main(recv=recv, send=send, ready=ready)
@@ -26,7 +27,7 @@ def start(code, daemon):
 STATES = {
     "unclosed": "interp.exec('x = 1')",
     "queued items": "send.send_nowait(1); send.send_nowait((b'x' * 1000, recv, send))",
-    "created in atexit": "atexit.register(lambda: si.create().exec('x = 1'))",
+    "created in atexit": "atexit.register(lambda: si.create(isolation=kind).exec('x = 1'))",
     "used in atexit": "atexit.register(interp.exec, 'x = 1')",
     "closed in atexit": "atexit.register(interp.close)",
     "used in __del__": """
@@ -38,7 +39,10 @@ class C:
 c = C()
 """,
     "in a cycle": "cycle = [interp, recv, send]; cycle.append(cycle); del interp",
-    "owned by an interpreter": "interp.exec('import subinterpreters as si; i = si.create()')",
+    "owned by an interpreter": """
+interp.prepare_main(kind=kind)
+interp.exec('import subinterpreters as si; i = si.create(isolation=kind)')
+""",
     "sys.exit in a worker thread": """
 def work():
     interp.exec("x = 1")
@@ -74,10 +78,10 @@ started.recv(), started.recv()
 ENDINGS = {"falls off its end": ("", 0), "sys.exit": ("sys.exit(3)", 3), "raises": ("1 / 0", 1)}
 
 
-def end(code, *, within=6):
+def end(code, kind, *, within=6):
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-P", "-c", code],
+        [sys.executable, "-X", "faulthandler", "-P", "-c", code, kind],
         check=False,
         capture_output=True,
         text=True,
@@ -90,22 +94,26 @@ def end(code, *, within=6):
     return done, told
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("state", STATES)
-def test_status(state, ending):
+def test_status(state, ending, kind):
+    if kind == "shared" and state.endswith("thread runs") and sys.version_info < (3, 13):
+        pytest.skip("on 3.12 it does not give the GIL up")
     code, status = ENDINGS[ending]
-    done, told = end(f"{SETUP}\n{STATES[state]}\n{code}\n")
+    done, told = end(f"{SETUP}\n{STATES[state]}\n{code}\n", kind)
     assert done.returncode == status, told
     assert "without finalizing" not in done.stderr, told
     assert (status == 1) == ("ZeroDivisionError" in done.stderr), told
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("daemon", [False, True])
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_code_that_cannot_be_interrupted(ending, daemon):
+def test_code_that_cannot_be_interrupted(ending, daemon, kind):
     """A message, and the end: of the status only whether an exception was reported is left."""
     code, status = ENDINGS[ending]
-    done, told = end(f"{SETUP}\nstart('import time; time.sleep(1000)', {daemon})\n{code}\n")
+    done, told = end(f"{SETUP}\nstart('import time; time.sleep(1000)', {daemon})\n{code}\n", kind)
     if "without finalizing" in done.stderr:
         assert done.returncode in (0, 1), told
     else:
@@ -125,10 +133,11 @@ started.recv()
 """
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_thread_that_will_end_is_waited_for(ending):
+def test_a_thread_that_will_end_is_waited_for(ending, kind):
     code, status = ENDINGS[ending]
-    done, told = end(f"{SETUP}\n{FINITE}\n{code}\n")
+    done, told = end(f"{SETUP}\n{FINITE}\n{code}\n", kind)
     assert done.returncode == status, told
     assert "completed" in done.stdout, told
     assert "interrupted" not in done.stderr, told
@@ -146,9 +155,10 @@ list(executor.map(abs, range(8)))
 """
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_idle_workers_of_executors_do_not_delay(ending):
+def test_idle_workers_of_executors_do_not_delay(ending, kind):
     code, status = ENDINGS[ending]
-    done, told = end(f"{SETUP}\n{IDLE_WORKERS}\n{code}\n", within=1.5)
+    done, told = end(f"{SETUP}\n{IDLE_WORKERS}\n{code}\n", kind, within=1.5)
     assert done.returncode == status, told
     assert "subinterpreters:" not in done.stderr, told

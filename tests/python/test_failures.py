@@ -4,7 +4,7 @@
 import textwrap
 
 import pytest
-from support import run_script
+from support import DEFAULT, KINDS, run_script
 
 # name: (code, the __name__ that excinfo.type has to have, or None)
 SHAPES = {
@@ -265,7 +265,7 @@ RUN_STRING = """
     import _xxsubinterpreters as xx
 
     kind, code = sys.argv[1], sys.argv[2]
-    id = xx.create(isolated=kind == "own")
+    id = xx.create(isolated=kind != "shared")
     for _ in range(3):
         try:
             xx.run_string(id, code)
@@ -281,7 +281,7 @@ RUN_STRING = """
 """
 
 
-@pytest.mark.parametrize("kind", ["own", "shared"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_exec_raises_execution_failed(shape, kind):
     code, name = SHAPES[shape]
@@ -290,7 +290,7 @@ def test_exec_raises_execution_failed(shape, kind):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_run_string_raises_run_failed_error(shape):
-    run_script(RUN_STRING, "own", textwrap.dedent(SHAPES[shape][0]))
+    run_script(RUN_STRING, DEFAULT, textwrap.dedent(SHAPES[shape][0]))
 
 
 OUT_OF_MEMORY = """
@@ -333,6 +333,6 @@ OUT_OF_MEMORY = """
 """
 
 
-@pytest.mark.parametrize("kind", ["own", "shared"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_memory_runs_out_in_four_interpreters_at_once(kind):
     run_script(OUT_OF_MEMORY, kind)

@@ -4,14 +4,14 @@
 import sys
 
 import pytest
-from support import run_script
+from support import KINDS, run_script
 
 PARENT = """
 import multiprocessing, os, subprocess, sys, threading, warnings
 import subinterpreters as si
 
 warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads
-state, kind = sys.argv[1:]
+state, kind, *kinds = sys.argv[1:]
 interp = si.create(isolation=kind)
 started_recv, started = si.create_channel()
 stop, stop_send = si.create_channel()
@@ -58,7 +58,7 @@ def check_child():
     refused(si.ChannelError, si.select, recv)
     repr((interp, recv, send)), interp.id, recv.id, send.capacity, recv.closed, len(recv)
     interp = recv = send = None
-    for kind in ("own", "shared"):
+    for kind in kinds:
         new_recv, new_send = si.create_channel()
         with si.create(isolation=kind) as new:
             new.prepare_main(send=new_send)
@@ -151,11 +151,11 @@ with multiprocessing.get_context("forkserver").Pool(2) as pool:
 }
 
 
-@pytest.mark.parametrize("kind", ["own", "shared"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", CHILDREN)
 @pytest.mark.parametrize("state", ["idle", "running", "blocked", "closed"])
 def test_child_starts_anew(state, way, kind):
-    run_script(PARENT + CHILDREN[way] + "check_parent()", state, kind)
+    run_script(PARENT + CHILDREN[way] + "check_parent()", state, kind, *KINDS)
 
 
 LEGACY = """
@@ -263,7 +263,7 @@ assert si.list_all() == [si.get_main()]
 
 @pytest.mark.skipif(
     sys.version_info < (3, 13),
-    reason="on 3.12 the child may find locks of Python taken for ever by threads it does not have",
+    reason="before 3.13 the child may find locks of Python taken for ever by threads it does not have",
 )
 def test_fork_while_other_threads_are_inside_the_library():
     run_script(OTHER_THREAD, "20")

@@ -4,7 +4,7 @@
 import sys
 
 import pytest
-from support import run_script
+from support import KINDS, run_script
 
 MEASURE = """
 import ctypes, gc, os, sys, threading, time
@@ -54,12 +54,12 @@ assert si.list_all() == [si.get_main()]
 """
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="on 3.12 closed interpreters are ended")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="before 3.13 closed interpreters are ended")
 def test_create_and_use_again():
     run_script(MEASURE + CYCLES, "own", "300", str(5 << 20))
 
 
-@pytest.mark.parametrize("kind", ["own", "shared"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_create_and_end(kind):
     # up to 3.13 CPython itself loses 1.7 MB with every interpreter that has its own allocator
     # (immortal interned strings), and less with the others
@@ -73,9 +73,12 @@ values = {
     "int": 7, "big int": 1 << 200, "float": 0.5, "None": None, "str": "x" * 100, "short str": "x",
     "unicode": chr(0x20AC) * 50, "bytes": b"x" * 100, "long bytes": b"x" * 5000,
     "tuple": (1, "two", (3.0, b"four" * 20)),
+    "containers": [{"key": [n, {"key": 1j}]} for n in range(3)] + [{1}, frozenset([2])],
 }
 value, burst = values.get(sys.argv[1]), int(sys.argv[2])
 recv, send = si.create_channel()
+if sys.argv[1] == "containers":
+    value.append(value)
 if sys.argv[1] == "channel end":
     value = send
 if sys.argv[3] == "interpreter":
@@ -105,13 +108,13 @@ TYPES = ["int", "big int", "float", "None", "str", "short str", "unicode", "byte
 
 
 @pytest.mark.parametrize("burst", ["1", "300", "301", "5000"])
-@pytest.mark.parametrize("value", [*TYPES, "tuple", "channel end"])
+@pytest.mark.parametrize("value", [*TYPES, "tuple", "containers", "channel end"])
 def test_messages(value, burst):
     run_script(MEASURE + BURSTS, value, burst, "here")
 
 
 @pytest.mark.parametrize("burst", ["1", "301", "5000"])
-@pytest.mark.parametrize("value", ["str", "tuple", "channel end"])
+@pytest.mark.parametrize("value", ["str", "tuple", "containers", "channel end"])
 def test_messages_through_another_interpreter(value, burst):
     run_script(MEASURE + BURSTS, value, burst, "interpreter", timeout=60)
 
@@ -153,11 +156,12 @@ for call in (recv.recv, lambda **k: si.select(recv, **k)):
     ),
     "bad input": (
         """
+lock = threading.Lock()
 for call in (
     lambda: interp.exec(b"x"), lambda: interp.exec("\\0"), lambda: interp.exec("\\udc80"),
-    lambda: interp.exec("1 +"), lambda: interp.prepare_main(x=object()),
-    lambda: interp.prepare_main({1: 2}), lambda: interp.prepare_main(x=["y" * 100]),
-    lambda: send.send(object()), lambda: send.send((1, "a" * 100, [])),
+    lambda: interp.exec("1 +"), lambda: interp.prepare_main(x=lock),
+    lambda: interp.prepare_main({1: 2}), lambda: interp.prepare_main(x=["y" * 100, lock]),
+    lambda: send.send(lock), lambda: send.send((1, "a" * 100, {"b": lock})),
     lambda: send.send("\\udc80" * 9, timeout=-1), lambda: send.send(1, timeout="x"),
     lambda: recv.recv(timeout=float("nan")), lambda: si.select(1), lambda: si.select((recv, 1)),
     lambda: si.create(isolation="none"), lambda: si.create(name=1),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support import SCRIPT_ENVIRONMENT
 
 PORTSCANNER = Path(__file__).resolve().parents[2] / "examples" / "portscanner"
 COUNT = 12
@@ -25,9 +25,6 @@ VARIANTS = {
     "forkserver": ["scan_multiprocessing.py", "--start-method", "forkserver"],
     "subinterpreters": ["scan_subinterpreters.py"],
 }
-
-# The programs find their neighbours as any script does, however the tests are run.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
@@ -45,7 +42,7 @@ def run(variant: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
         check=False,
-        env=ENVIRONMENT,
+        env=SCRIPT_ENVIRONMENT,
     )
 
 
@@ -261,7 +258,7 @@ def test_the_demo(tmp_path: Path) -> None:
         text=True,
         timeout=300,
         check=False,
-        env=ENVIRONMENT,
+        env=SCRIPT_ENVIRONMENT,
     )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "portscanner.svg").stat().st_size > 0

@@ -9,7 +9,7 @@ import pytest
 from support import run_script
 
 pytestmark = pytest.mark.skipif(
-    sys.version_info < (3, 13), reason="on 3.12 closed interpreters are ended"
+    sys.version_info < (3, 13), reason="before 3.13 closed interpreters are ended"
 )
 
 # life(code) runs code in an interpreter and closes it; is_reused_after(code) tells whether CPython's

@@ -5,12 +5,15 @@ import os
 from textwrap import dedent
 
 import pytest
+from support import KINDS as ALL_KINDS
 from support import run_script
 
 # SUBI_LONG=1 repeats each storm, for a hunt of rare crashes.
 ROUNDS = 20 if os.environ.get("SUBI_LONG") == "1" else 1
 # "own" once with the closed ones used again, and once without
-KINDS = ["own", "own, ended", "shared"]
+KINDS = [*ALL_KINDS, *(["own, ended"] if "own" in ALL_KINDS else [])]
+# _xxsubinterpreters makes those of the default kind, or shared ones
+LEGACY_KINDS = [kind for kind in KINDS if kind == ALL_KINDS[0] or kind != "private"]
 
 
 def storm(code, kind, *args):
@@ -73,7 +76,7 @@ LEGACY_RUN_DESTROY_LIST = """
     subinterpreters._install_xxsubinterpreters()
     import _xxsubinterpreters as xx
 
-    isolated, threads = sys.argv[1] == "own", int(sys.argv[2])
+    isolated, threads = sys.argv[1] != "shared", int(sys.argv[2])
     ids = [xx.create(isolated=isolated) for _ in range(60)]
     unexpected = []
 
@@ -112,7 +115,7 @@ LEGACY_RUN_DESTROY_LIST = """
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEGACY_KINDS)
 def test_legacy_run_destroy_and_list_from_many_threads(kind):
     storm(LEGACY_RUN_DESTROY_LIST, kind, "1000")
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+//
+// Buffers of one interpreter that others use without a copy: how they get into a message. What the
+// receiver has is in buffer_type.h.
+#ifndef SUBI_BUFFER_H
+#define SUBI_BUFFER_H
+
+#include "state.h"
+
+// The type of a handle in a message; a layout follows it.
+#define SUBI_HANDLE_BUFFER 'm'
+
+// What a receiver has to know of the memory. In a message its shape and strides follow, `ndim`
+// numbers each, and its format, as a string.
+typedef struct buffer_layout {
+    void *buf;
+    Py_ssize_t len;
+    Py_ssize_t itemsize;
+    size_t format_size;  // with the null character
+    int ndim;
+    int readonly;
+} buffer_layout;
+
+// The size of what follows.
+size_t subi_buffer_rest_size(const buffer_layout *layout);
+
+// A buffer on its way into a message.
+typedef struct outgoing_buffer {
+    subi_export *opened;  // keeps `view`
+    subi_export
+        *memory;  // what the message has to keep: the same, or an earlier one that is passed on
+    const Py_buffer *view;
+    buffer_layout layout;
+} outgoing_buffer;
+
+// Opens the buffer of obj, which has the protocol. -1 with an exception set: NotShareableError, which
+// says why, or MemoryError. Afterwards subi_buffer_done.
+int subi_buffer_open(module_state *state, PyObject *obj, outgoing_buffer *out);
+
+// Writes the layout and what follows it.
+size_t subi_buffer_written_size(const outgoing_buffer *b);
+void subi_buffer_write(const outgoing_buffer *b, unsigned char *p);
+
+// The message keeps what it needs.
+void subi_buffer_done(outgoing_buffer *b);
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+//
+// Between Python objects and messages. What is written here: None, bool, int of any size, float, complex,
+// str, bytes, handles of this package, and tuples, lists, dicts, sets and frozensets of all that, exact
+// types only; and whatever has the buffer protocol, of which no copy is made. An object with anything
+// else in it is pickled; a buffer that cannot be lent (buffer.c) is refused. Objects that are one and the
+// same are so for the receiver, too, and may be in themselves.
+#ifndef SUBI_CODEC_H
+#define SUBI_CODEC_H
+
+#include "state.h"
+
+// Writes obj into *m, which the caller then owns. -1 with an exception set: NotShareableError for
+// what cannot be pickled either, and for buffers; MemoryError; RecursionError; RuntimeError when it is
+// changed meanwhile.
+int subi_encode(module_state *state, PyObject *obj, subi_message *m);
+
+// The same for the memory of obj, which may be bytes, too. TypeError: obj has no buffer.
+int subi_encode_buffer(module_state *state, PyObject *obj, subi_message *m);
+
+// A new object from *m, which stays the caller's. NULL with an exception set.
+PyObject *subi_decode(module_state *state, const subi_message *m);
+
+#endif

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: MIT
+#include "codec.h"
+
+#include <string.h>
+
+#include "buffer.h"
+#include "buffer_type.h"
+#include "channel_type.h"
+#include "format.h"
+#include "legacy/ids.h"
+
+#define NOT_REMEMBERED SIZE_MAX
+
+// A value that may be referred to again.
+typedef struct remembered {
+    PyObject *object;  // a reference; NULL: it has not been made yet
+    bool complete;     // and so is all that is in it
+} remembered;
+
+typedef struct reader {
+    module_state *state;
+    subi_block *block;
+    const unsigned char *at, *end;
+    remembered *memo;
+    size_t memo_count, memo_room;
+    size_t loose;      // how often something incomplete has been referred to
+    unsigned hashing;  // > 0: in what will be a key, or in a set
+} reader;
+
+// ---- bytes ------------------------------------------------------------------------------------
+
+static PyObject *
+raise_malformed(void)
+{
+    PyErr_SetString(PyExc_SystemError, "malformed message from another interpreter");
+    return NULL;
+}
+
+// The next n bytes, or NULL with an exception.
+static const unsigned char *
+take(reader *r, size_t n)
+{
+    if ((size_t)(r->end - r->at) < n) {
+        raise_malformed();
+        return NULL;
+    }
+    r->at += n;
+    return r->at - n;
+}
+
+static bool
+take_into(reader *r, void *data, size_t n)
+{
+    const unsigned char *p = take(r, n);
+    if (p != NULL) {
+        memcpy(data, p, n);
+    }
+    return p != NULL;
+}
+
+static int
+read_number(reader *r, uint64_t *n)
+{
+    *n = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+        const unsigned char *p = take(r, 1);
+        if (p == NULL) {
+            return -1;
+        }
+        *n |= (uint64_t)(*p & 0x7f) << shift;
+        if ((*p & 0x80) == 0) {
+            return 0;
+        }
+    }
+    raise_malformed();
+    return -1;
+}
+
+// ---- simple values ----------------------------------------------------------------------------
+
+static PyObject *
+new_str(int class, size_t length, const void *units)
+{
+    static const Py_UCS4 max_of_class[] = {0x7f, 0xff, 0xffff, 0, 0x10ffff};
+    PyObject *s = PyUnicode_New((Py_ssize_t)length, max_of_class[class]);
+    if (s != NULL && length > 0) {
+        memcpy(PyUnicode_DATA(s), units, length * (size_t)PyUnicode_KIND(s));
+    }
+    return s;
+}
+
+static PyObject *
+read_str(reader *r)
+{
+    const unsigned char *class = take(r, 1);
+    uint64_t length;
+    if (class == NULL || read_number(r, &length) < 0) {
+        return NULL;
+    }
+    size_t unit = *class == 0 ? 1 : *class;
+    if ((unit != 1 && unit != 2 && unit != 4) || length > (size_t)(r->end - r->at) / unit) {
+        return raise_malformed();
+    }
+    return new_str(*class, length, take(r, length * unit));
+}
+
+static PyObject *
+read_sized(reader *r, codec_tag tag)
+{
+    uint64_t n;
+    if (read_number(r, &n) < 0) {
+        return NULL;
+    }
+    const unsigned char *p = take(r, n);
+    if (p == NULL) {
+        return NULL;
+    }
+    if (tag == CODEC_BYTES) {
+        return PyBytes_FromStringAndSize((const char *)p, (Py_ssize_t)n);
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyLong_FromNativeBytes(p, n, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+#else
+    return _PyLong_FromByteArray(p, n, 1, 1);
+#endif
+}
+
+// ---- what comes again -------------------------------------------------------------------------
+
+static int
+add_slot(reader *r, size_t *slot)
+{
+    if (r->memo_count == r->memo_room) {
+        size_t room = r->memo_room == 0 ? 16 : r->memo_room * 2;
+        remembered *grown = PyMem_Realloc(r->memo, room * sizeof(*grown));
+        if (grown == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        r->memo = grown;
+        r->memo_room = room;
+    }
+    *slot = r->memo_count++;
+    r->memo[*slot] = (remembered){.object = NULL};
+    return 0;
+}
+
+static void
+remember(reader *r, size_t slot, PyObject *obj, bool complete)
+{
+    if (slot != NOT_REMEMBERED) {
+        Py_XSETREF(r->memo[slot].object, Py_XNewRef(obj));
+        r->memo[slot].complete = complete;
+    }
+}
+
+// What is incomplete has no hash, nor has what it is in: a tuple may have gaps. No tuple or frozenset
+// can have itself in it but by way of something that has no hash.
+static PyObject *
+read_again(reader *r)
+{
+    uint64_t slot;
+    if (read_number(r, &slot) < 0) {
+        return NULL;
+    }
+    if (slot >= r->memo_count || r->memo[slot].object == NULL) {
+        return raise_malformed();
+    }
+    if (!r->memo[slot].complete) {
+        if (r->hashing > 0) {
+            return raise_malformed();
+        }
+        r->loose++;
+    }
+    return Py_NewRef(r->memo[slot].object);
+}
+
+static void
+forget_all(reader *r)
+{
+    while (r->memo_count > 0) {
+        Py_XDECREF(r->memo[--r->memo_count].object);
+    }
+    PyMem_Free(r->memo);
+}
+
+// ---- containers -------------------------------------------------------------------------------
+
+static PyObject *read_value(reader *r);
+
+static PyObject *
+read_hashed(reader *r)
+{
+    r->hashing++;
+    PyObject *obj = read_value(r);
+    r->hashing--;
+    return obj;
+}
+
+static int
+read_items(reader *r, PyObject *list, Py_ssize_t n)
+{
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *item = read_value(r);
+        if (item == NULL) {
+            return -1;
+        }
+        PyList_SET_ITEM(list, i, item);
+    }
+    return 0;
+}
+
+static int
+read_tuple_items(reader *r, PyObject *tuple, Py_ssize_t n)
+{
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *item = read_value(r);
+        if (item == NULL) {
+            return -1;
+        }
+        PyTuple_SET_ITEM(tuple, i, item);
+    }
+    return 0;
+}
+
+static int
+read_pairs(reader *r, PyObject *dict, Py_ssize_t n)
+{
+    int result = 0;
+    for (Py_ssize_t i = 0; i < n && result == 0; i++) {
+        PyObject *key = read_hashed(r);
+        PyObject *value = key != NULL ? read_value(r) : NULL;
+        result = value != NULL ? PyDict_SetItem(dict, key, value) : -1;
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    return result;
+}
+
+static int
+read_elements(reader *r, PyObject *set, Py_ssize_t n)
+{
+    int result = 0;
+    for (Py_ssize_t i = 0; i < n && result == 0; i++) {
+        PyObject *element = read_hashed(r);
+        result = element != NULL ? PySet_Add(set, element) : -1;
+        Py_XDECREF(element);
+    }
+    return result;
+}
+
+typedef int fill(reader *r, PyObject *container, Py_ssize_t n);
+
+static PyObject *
+new_container(codec_tag tag, Py_ssize_t n, fill **how)
+{
+    switch (tag) {
+    case CODEC_TUPLE:
+        *how = read_tuple_items;
+        return PyTuple_New(n);
+    case CODEC_LIST:
+        *how = read_items;
+        return PyList_New(n);
+    case CODEC_DICT:
+        *how = read_pairs;
+        return PyDict_New();
+    case CODEC_SET:
+        *how = read_elements;
+        return PySet_New(NULL);
+    default:
+        *how = read_elements;
+        return PyFrozenSet_New(NULL);
+    }
+}
+
+// A frozenset can be filled only as long as nobody else has it.
+static PyObject *
+read_container(reader *r, codec_tag tag, size_t slot)
+{
+    uint64_t n;
+    fill *how;
+    size_t loose = r->loose;
+    if (read_number(r, &n) < 0) {
+        return NULL;
+    }
+    if (n > (size_t)(r->end - r->at)) {
+        return raise_malformed();
+    }
+    if (Py_EnterRecursiveCall(" while receiving an object from another interpreter")) {
+        return NULL;
+    }
+    PyObject *container = new_container(tag, (Py_ssize_t)n, &how);
+    if (container != NULL) {
+        remember(r, slot, tag != CODEC_FROZENSET ? container : NULL, false);
+        if (how(r, container, (Py_ssize_t)n) < 0) {
+            Py_CLEAR(container);
+        }
+        remember(r, slot, container, r->loose == loose);
+    }
+    Py_LeaveRecursiveCall();
+    return container;
+}
+
+// ---- handles ----------------------------------------------------------------------------------
+
+static PyObject *
+read_buffer(reader *r, const subi_segment *segment)
+{
+    buffer_layout layout;
+    if (!take_into(r, &layout, sizeof(layout))) {
+        return NULL;
+    }
+    if (layout.ndim < 0 || layout.ndim > PyBUF_MAX_NDIM) {
+        return raise_malformed();
+    }
+    const unsigned char *p = take(r, subi_buffer_rest_size(&layout));
+    return p != NULL ? subi_buffer_unpack(r->state, segment, &layout, p) : NULL;
+}
+
+static PyObject *
+read_handle(reader *r)
+{
+    const unsigned char *type = take(r, 1);
+    uint64_t number;
+    if (type == NULL || read_number(r, &number) < 0) {
+        return NULL;
+    }
+    const subi_segment *segment = subi_block_segment(r->block, number);
+    if (segment == NULL) {
+        return raise_malformed();
+    }
+    if (*type == SUBI_HANDLE_BUFFER) {
+        return read_buffer(r, segment);
+    }
+    if (*type == SUBI_HANDLE_CHANNEL_ID_BOTH || *type == SUBI_HANDLE_CHANNEL_ID_SEND ||
+        *type == SUBI_HANDLE_CHANNEL_ID_RECV) {
+        return subi_channel_id_unpack(r->state, (char)*type, segment);
+    }
+    return subi_channel_end_unpack(r->state, (char)*type, segment);
+}
+
+// ---- values -----------------------------------------------------------------------------------
+
+static PyObject *
+read_int(reader *r)
+{
+    int64_t value;
+    return take_into(r, &value, sizeof(value)) ? PyLong_FromLongLong(value) : NULL;
+}
+
+static PyObject *
+read_float(reader *r)
+{
+    double value;
+    return take_into(r, &value, sizeof(value)) ? PyFloat_FromDouble(value) : NULL;
+}
+
+static PyObject *
+read_complex(reader *r)
+{
+    double parts[2];
+    return take_into(r, parts, sizeof(parts)) ? PyComplex_FromDoubles(parts[0], parts[1]) : NULL;
+}
+
+static PyObject *
+read_tagged(reader *r, codec_tag tag, size_t slot)
+{
+    switch (tag) {
+    case CODEC_NONE:
+        Py_RETURN_NONE;
+    case CODEC_FALSE:
+        Py_RETURN_FALSE;
+    case CODEC_TRUE:
+        Py_RETURN_TRUE;
+    case CODEC_INT:
+        return read_int(r);
+    case CODEC_FLOAT:
+        return read_float(r);
+    case CODEC_COMPLEX:
+        return read_complex(r);
+    case CODEC_STR:
+        return read_str(r);
+    case CODEC_BYTES:
+    case CODEC_BIG_INT:
+        return read_sized(r, tag);
+    case CODEC_TUPLE:
+    case CODEC_LIST:
+    case CODEC_DICT:
+    case CODEC_SET:
+    case CODEC_FROZENSET:
+        return read_container(r, tag, slot);
+    case CODEC_AGAIN:
+        return read_again(r);
+    case CODEC_HANDLE:
+        return read_handle(r);
+    default:
+        return raise_malformed();
+    }
+}
+
+static PyObject *
+read_value(reader *r)
+{
+    size_t slot = NOT_REMEMBERED, loose = r->loose;
+    const unsigned char *tag = take(r, 1);
+    if (tag != NULL && *tag == CODEC_REMEMBER) {
+        tag = add_slot(r, &slot) == 0 ? take(r, 1) : NULL;
+    }
+    PyObject *obj = tag != NULL ? read_tagged(r, *tag, slot) : NULL;
+    if (slot != NOT_REMEMBERED && obj != NULL && r->memo[slot].object == NULL) {
+        remember(r, slot, obj, r->loose == loose);
+    }
+    return obj;
+}
+
+// ---- messages ---------------------------------------------------------------------------------
+
+static PyObject *
+read_pickled(reader *r)
+{
+    PyObject *pickled = read_value(r);
+    if (pickled == NULL) {
+        return NULL;
+    }
+    if (!PyTuple_CheckExact(pickled)) {
+        Py_DECREF(pickled);
+        return raise_malformed();
+    }
+    PyObject *pickling = PyImport_ImportModule(CODEC_PICKLING);
+    PyObject *loads = pickling != NULL ? PyObject_GetAttrString(pickling, "loads") : NULL;
+    PyObject *obj = loads != NULL ? PyObject_CallObject(loads, pickled) : NULL;
+    Py_XDECREF(loads);
+    Py_XDECREF(pickling);
+    Py_DECREF(pickled);
+    return obj;
+}
+
+PyObject *
+subi_decode(module_state *state, const subi_message *m)
+{
+    switch ((subi_tag)m->tag) {
+    case SUBI_TAG_NONE:
+        Py_RETURN_NONE;
+    case SUBI_TAG_FALSE:
+        Py_RETURN_FALSE;
+    case SUBI_TAG_TRUE:
+        Py_RETURN_TRUE;
+    case SUBI_TAG_INTEGER:
+        return PyLong_FromLongLong(m->u.integer);
+    case SUBI_TAG_REAL:
+        return PyFloat_FromDouble(m->u.real);
+    case SUBI_TAG_TEXT:
+        return new_str(0, m->size, m->u.small);
+    case SUBI_TAG_BYTES:
+        return PyBytes_FromStringAndSize(m->u.small, m->size);
+    case SUBI_TAG_BLOCK:
+        break;
+    default:
+        return raise_malformed();
+    }
+    const unsigned char *bytes = subi_block_bytes(m->u.block);
+    reader r = {.state = state,
+                .block = m->u.block,
+                .at = bytes,
+                .end = bytes + subi_block_size(m->u.block)};
+    bool pickled = r.at < r.end && *r.at == CODEC_PICKLED;
+    r.at += pickled;
+    PyObject *obj = pickled ? read_pickled(&r) : read_value(&r);
+    forget_all(&r);
+    return obj;
+}

@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: MIT
+#include "codec.h"
+
+#include <string.h>
+
+#include "buffer.h"
+#include "channel_type.h"
+#include "format.h"
+#include "legacy/ids.h"
+#include "memo.h"
+
+#define WRITE_FIRST 128
+#define LONG_TEXT   64  // bytes: a str or bytes so long is worth a look at whether it was written
+
+typedef struct writer {
+    module_state *state;
+    subi_block *block;
+    unsigned char *at, *end;  // of the block; what comes before `at` has been written
+    memo memo;
+    unsigned hashing;       // > 0: in a key, or in a set
+    PyTypeObject *unknown;  // a reference: what is left to pickle; NULL: nothing yet
+} writer;
+
+// ---- bytes ------------------------------------------------------------------------------------
+
+static size_t
+used(const writer *w)
+{
+    return (size_t)(w->at - subi_block_bytes(w->block));
+}
+
+static void
+point_into(writer *w, size_t done)
+{
+    w->at = subi_block_bytes(w->block) + done;
+    w->end = subi_block_bytes(w->block) + subi_block_size(w->block);
+}
+
+// A single large value gets the room that it needs, many small ones double it.
+static int
+grow(writer *w, size_t n)
+{
+    size_t size = subi_block_size(w->block), done = used(w);
+    bool fits = n <= SIZE_MAX / 4 - size;
+    size_t want = fits && done + n > size * 2 ? done + n : size * 2;
+    if (!fits || subi_block_resize(&w->block, want) != SUBI_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    point_into(w, done);
+    return 0;
+}
+
+// Room for n more bytes, or NULL with MemoryError.
+static inline unsigned char *
+reserve(writer *w, size_t n)
+{
+    if ((size_t)(w->end - w->at) < n && grow(w, n) < 0) {
+        return NULL;
+    }
+    w->at += n;
+    return w->at - n;
+}
+
+static int
+write_tagged(writer *w, codec_tag tag, const void *data, size_t n)
+{
+    unsigned char *p = reserve(w, 1 + n);
+    if (p == NULL) {
+        return -1;
+    }
+    p[0] = (unsigned char)tag;
+    if (n > 0) {
+        memcpy(p + 1, data, n);
+    }
+    return 0;
+}
+
+static int
+write_number(writer *w, uint64_t n)
+{
+    unsigned char *p = reserve(w, 10);
+    if (p == NULL) {
+        return -1;
+    }
+    while (n > 0x7f) {
+        *p++ = (unsigned char)(n | 0x80);
+        n >>= 7;
+    }
+    *p++ = (unsigned char)n;
+    w->at = p;
+    return 0;
+}
+
+static int
+write_sized(writer *w, codec_tag tag, const void *data, size_t n)
+{
+    if (write_tagged(w, tag, NULL, 0) < 0 || write_number(w, n) < 0) {
+        return -1;
+    }
+    unsigned char *p = reserve(w, n);
+    if (p == NULL) {
+        return -1;
+    }
+    memcpy(p, data, n);
+    return 0;
+}
+
+static int
+write_big_int(writer *w, PyObject *obj)
+{
+    // one more bit than the magnitude, for the sign
+    PyObject *bits = PyObject_CallMethod(obj, "bit_length", NULL);
+    if (bits == NULL) {
+        return -1;
+    }
+    size_t n = PyLong_AsSize_t(bits) / 8 + 1;
+    Py_DECREF(bits);
+    if (PyErr_Occurred() || write_tagged(w, CODEC_BIG_INT, NULL, 0) < 0 || write_number(w, n) < 0) {
+        return -1;
+    }
+    unsigned char *p = reserve(w, n);
+    if (p == NULL) {
+        return -1;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyLong_AsNativeBytes(obj, p, (Py_ssize_t)n, Py_ASNATIVEBYTES_LITTLE_ENDIAN) < 0 ? -1 : 0;
+#else
+    return _PyLong_AsByteArray((PyLongObject *)obj, p, n, 1, 1);
+#endif
+}
+
+static int
+write_str(writer *w, PyObject *obj)
+{
+    int kind = PyUnicode_KIND(obj);
+    size_t length = (size_t)PyUnicode_GET_LENGTH(obj);
+    unsigned char head[2] = {CODEC_STR, (unsigned char)(PyUnicode_IS_ASCII(obj) ? 0 : kind)};
+    unsigned char *p = reserve(w, 2);
+    if (p == NULL) {
+        return -1;
+    }
+    memcpy(p, head, 2);
+    if (write_number(w, length) < 0) {
+        return -1;
+    }
+    p = reserve(w, length * (size_t)kind);
+    if (p == NULL) {
+        return -1;
+    }
+    memcpy(p, PyUnicode_DATA(obj), length * (size_t)kind);
+    return 0;
+}
+
+static int
+write_handle(writer *w, char type, subi_segment segment)
+{
+    size_t number = subi_block_segment_count(w->block);
+    if (subi_block_attach(w->block, segment) != SUBI_OK) {
+        segment.free(segment.owner);
+        PyErr_NoMemory();
+        return -1;
+    }
+    return write_tagged(w, CODEC_HANDLE, &type, 1) < 0 ? -1 : write_number(w, number);
+}
+
+// Ends the buffer.
+static int
+write_opened(writer *w, outgoing_buffer *b)
+{
+    subi_segment segment = subi_export_segment(b->memory, b->layout.buf, (size_t)b->layout.len);
+    int r = write_handle(w, SUBI_HANDLE_BUFFER, segment);
+    unsigned char *p = r == 0 ? reserve(w, subi_buffer_written_size(b)) : NULL;
+    if (p != NULL) {
+        subi_buffer_write(b, p);
+    }
+    subi_buffer_done(b);
+    return p != NULL ? 0 : -1;
+}
+
+static int
+write_buffer(writer *w, PyObject *obj)
+{
+    outgoing_buffer b;
+    return subi_buffer_open(w->state, obj, &b) < 0 ? -1 : write_opened(w, &b);
+}
+
+// -1 without an exception.
+static int
+leave_to_pickle(writer *w, PyObject *obj)
+{
+    w->unknown = (PyTypeObject *)Py_NewRef(Py_TYPE(obj));
+    return -1;
+}
+
+// Whether a memoryview of it can be in the place of an object: not in that of a scalar, such as one of
+// numpy's; nor in that of a key, unless it has a hash (see memory_hash of CPython).
+static bool
+can_stand_for(const outgoing_buffer *b, bool key)
+{
+    const char *format = b->view->format != NULL ? b->view->format : "B";
+    bool has_hash = b->view->readonly && strspn(format, "Bbc") == 1 && format[1] == 0;
+    return (b->view->ndim > 0 || !b->view->readonly) && (!key || has_hash);
+}
+
+static int
+write_lent(writer *w, PyObject *obj)
+{
+    outgoing_buffer b;
+    if (subi_buffer_open(w->state, obj, &b) < 0) {
+        return -1;
+    }
+    if (PyMemoryView_Check(obj) || can_stand_for(&b, w->hashing > 0)) {
+        return write_opened(w, &b);
+    }
+    subi_buffer_done(&b);
+    return leave_to_pickle(w, obj);
+}
+
+// ---- what comes again --------------------------------------------------------------------------
+
+// 1: obj was written before, and this says so. 0: obj is to be written. -1: an exception. Where nobody
+// but its container, or the caller, and who writes it have references, it cannot come again.
+static int
+write_again(writer *w, PyObject *obj)
+{
+    size_t number;
+    if (Py_REFCNT(obj) <= 2) {
+        return 0;
+    }
+    int r = subi_memo_add(&w->memo, obj, &number);
+    if (r == 0) {
+        return write_tagged(w, CODEC_REMEMBER, NULL, 0);
+    }
+    return r < 0 || write_tagged(w, CODEC_AGAIN, NULL, 0) < 0 || write_number(w, number) < 0 ? -1
+                                                                                             : 1;
+}
+
+// ---- containers -------------------------------------------------------------------------------
+
+static int write_value(writer *w, PyObject *obj);
+
+// obj may be changed meanwhile, or its part be dropped: the buffer protocol can call Python code. So
+// each part is held while it is written.
+static int
+write_part(writer *w, PyObject *part)
+{
+    Py_INCREF(part);
+    int r = write_value(w, part);
+    Py_DECREF(part);
+    return r;
+}
+
+// Dicts often have the same keys.
+static int
+write_key(writer *w, PyObject *key)
+{
+    Py_INCREF(key);
+    int r = PyUnicode_CheckExact(key) ? write_again(w, key) : 0;
+    if (r == 0) {
+        w->hashing++;
+        r = PyUnicode_CheckExact(key) ? write_str(w, key) : write_value(w, key);
+        w->hashing--;
+    }
+    Py_DECREF(key);
+    return r < 0 ? -1 : 0;
+}
+
+static int
+raise_changed(const PyObject *obj)
+{
+    PyErr_Format(PyExc_RuntimeError, "%s was changed while it was sent", Py_TYPE(obj)->tp_name);
+    return -1;
+}
+
+static int
+write_tuple(writer *w, PyObject *obj)
+{
+    int r = write_number(w, (uint64_t)PyTuple_GET_SIZE(obj));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj) && r == 0; i++) {
+        r = write_part(w, PyTuple_GET_ITEM(obj, i));
+    }
+    return r;
+}
+
+static int
+write_list(writer *w, PyObject *obj)
+{
+    Py_ssize_t n = PyList_GET_SIZE(obj);
+    int r = write_number(w, (uint64_t)n);
+    for (Py_ssize_t i = 0; i < n && r == 0; i++) {
+        r = i < PyList_GET_SIZE(obj) ? write_part(w, PyList_GET_ITEM(obj, i)) : raise_changed(obj);
+    }
+    return r < 0 || PyList_GET_SIZE(obj) == n ? r : raise_changed(obj);
+}
+
+static int
+write_dict(writer *w, PyObject *obj)
+{
+    Py_ssize_t n = PyDict_GET_SIZE(obj), left = n, position = 0;
+    PyObject *key, *value;
+    int r = write_number(w, (uint64_t)n);
+    while (r == 0 && left > 0 && PyDict_Next(obj, &position, &key, &value)) {
+        Py_INCREF(value);
+        r = write_key(w, key) < 0 || write_value(w, value) < 0 ? -1 : 0;
+        Py_DECREF(value);
+        left--;
+    }
+    return r < 0 ? -1 : left == 0 && PyDict_GET_SIZE(obj) == n ? 0 : raise_changed(obj);
+}
+
+// Of a set or frozenset. The iterator sees only changes of the size.
+static int
+write_set(writer *w, PyObject *obj)
+{
+    Py_ssize_t n = PySet_GET_SIZE(obj), left = n;
+    PyObject *iterator = PyObject_GetIter(obj), *part;
+    int r = iterator != NULL ? write_number(w, (uint64_t)n) : -1;
+    w->hashing++;
+    while (r == 0 && (part = PyIter_Next(iterator)) != NULL) {
+        r = left-- > 0 ? write_value(w, part) : raise_changed(obj);
+        Py_DECREF(part);
+    }
+    w->hashing--;
+    Py_XDECREF(iterator);
+    return r < 0 || PyErr_Occurred() ? -1 : left == 0 ? 0 : raise_changed(obj);
+}
+
+static int
+write_container(writer *w, codec_tag tag, int (*write)(writer *, PyObject *), PyObject *obj)
+{
+    if (Py_EnterRecursiveCall(" while sending an object to another interpreter")) {
+        return -1;
+    }
+    int r = write_tagged(w, tag, NULL, 0) < 0 ? -1 : write(w, obj);
+    Py_LeaveRecursiveCall();
+    return r;
+}
+
+// ---- values -----------------------------------------------------------------------------------
+
+static int
+write_int(writer *w, PyObject *obj)
+{
+    int overflow;
+    int64_t value = PyLong_AsLongLongAndOverflow(obj, &overflow);
+    return overflow ? write_big_int(w, obj) : write_tagged(w, CODEC_INT, &value, sizeof(value));
+}
+
+static int
+write_complex(writer *w, PyObject *obj)
+{
+    double parts[] = {PyComplex_RealAsDouble(obj), PyComplex_ImagAsDouble(obj)};
+    return write_tagged(w, CODEC_COMPLEX, parts, sizeof(parts));
+}
+
+// What refers to nothing else. False: obj is no such thing.
+static bool
+write_simple(writer *w, PyObject *obj, int *r)
+{
+    if (PyUnicode_CheckExact(obj)) {
+        *r = write_str(w, obj);
+    }
+    else if (PyLong_CheckExact(obj)) {
+        *r = write_int(w, obj);
+    }
+    else if (PyFloat_CheckExact(obj)) {
+        double value = PyFloat_AS_DOUBLE(obj);
+        *r = write_tagged(w, CODEC_FLOAT, &value, sizeof(value));
+    }
+    else if (obj == Py_None || PyBool_Check(obj)) {
+        codec_tag tag = obj == Py_None ? CODEC_NONE : obj == Py_True ? CODEC_TRUE : CODEC_FALSE;
+        *r = write_tagged(w, tag, NULL, 0);
+    }
+    else if (PyBytes_CheckExact(obj)) {
+        *r = write_sized(w, CODEC_BYTES, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
+    }
+    else if (PyComplex_CheckExact(obj)) {
+        *r = write_complex(w, obj);
+    }
+    else {
+        return false;
+    }
+    return true;
+}
+
+static bool
+write_any_container(writer *w, PyObject *obj, int *r)
+{
+    if (PyDict_CheckExact(obj)) {
+        *r = write_container(w, CODEC_DICT, write_dict, obj);
+    }
+    else if (PyList_CheckExact(obj)) {
+        *r = write_container(w, CODEC_LIST, write_list, obj);
+    }
+    else if (PyTuple_CheckExact(obj)) {
+        *r = write_container(w, CODEC_TUPLE, write_tuple, obj);
+    }
+    else if (PySet_CheckExact(obj)) {
+        *r = write_container(w, CODEC_SET, write_set, obj);
+    }
+    else if (PyFrozenSet_CheckExact(obj)) {
+        *r = write_container(w, CODEC_FROZENSET, write_set, obj);
+    }
+    else {
+        return false;
+    }
+    return true;
+}
+
+static int
+write_else(writer *w, PyObject *obj)
+{
+    subi_segment segment;
+    char type;
+    if (subi_channel_end_pack(w->state, obj, &type, &segment) ||
+        subi_channel_id_pack(w->state, obj, &type, &segment)) {
+        return write_handle(w, type, segment);
+    }
+    return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : leave_to_pickle(w, obj);
+}
+
+// Which objects are one and the same matters for those that can be changed, or that lead to such; for
+// long ones it saves room. Short texts are looked for where they are keys.
+static bool
+may_come_again(PyObject *obj)
+{
+    if (PyUnicode_CheckExact(obj)) {
+        return PyUnicode_GET_LENGTH(obj) >= LONG_TEXT;
+    }
+    if (PyBytes_CheckExact(obj)) {
+        return PyBytes_GET_SIZE(obj) >= LONG_TEXT;
+    }
+    return obj != Py_None && !PyBool_Check(obj) && !PyLong_CheckExact(obj) &&
+           !PyFloat_CheckExact(obj) && !PyComplex_CheckExact(obj);
+}
+
+static int
+write_value(writer *w, PyObject *obj)
+{
+    int r = may_come_again(obj) ? write_again(w, obj) : 0;
+    if (r != 0) {
+        return r < 0 ? -1 : 0;
+    }
+    if (!write_simple(w, obj, &r) && !write_any_container(w, obj, &r)) {
+        r = write_else(w, obj);
+    }
+    return r;
+}
+
+// ---- messages ---------------------------------------------------------------------------------
+
+// Values that fit into the message itself. False: obj needs a block.
+static bool
+encode_inline(PyObject *obj, subi_message *m)
+{
+    if (obj == Py_None) {
+        m->tag = SUBI_TAG_NONE;
+    }
+    else if (PyBool_Check(obj)) {
+        m->tag = obj == Py_True ? SUBI_TAG_TRUE : SUBI_TAG_FALSE;
+    }
+    else if (PyLong_CheckExact(obj)) {
+        int overflow;
+        m->u.integer = PyLong_AsLongLongAndOverflow(obj, &overflow);
+        m->tag = SUBI_TAG_INTEGER;
+        return !overflow;
+    }
+    else if (PyFloat_CheckExact(obj)) {
+        m->u.real = PyFloat_AS_DOUBLE(obj);
+        m->tag = SUBI_TAG_REAL;
+    }
+    else if (PyBytes_CheckExact(obj) && PyBytes_GET_SIZE(obj) <= SUBI_SMALL_MAX) {
+        m->tag = SUBI_TAG_BYTES;
+        m->size = (uint8_t)PyBytes_GET_SIZE(obj);
+        memcpy(m->u.small, PyBytes_AS_STRING(obj), m->size);
+    }
+    else if (PyUnicode_CheckExact(obj) && PyUnicode_IS_ASCII(obj) &&
+             PyUnicode_GET_LENGTH(obj) <= SUBI_SMALL_MAX) {
+        m->tag = SUBI_TAG_TEXT;
+        m->size = (uint8_t)PyUnicode_GET_LENGTH(obj);
+        memcpy(m->u.small, PyUnicode_DATA(obj), m->size);
+    }
+    else {
+        return false;
+    }
+    return true;
+}
+
+// *unknown: see the writer; then there is no exception.
+static int
+encode_block(module_state *state, PyObject *obj, int (*write)(writer *, PyObject *),
+             subi_message *m, PyTypeObject **unknown)
+{
+    writer w;
+    w.state = state;
+    w.block = subi_block_new(WRITE_FIRST);
+    w.hashing = 0;
+    w.unknown = *unknown = NULL;
+    if (w.block == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    point_into(&w, 0);
+    subi_memo_init(&w.memo);
+    Py_INCREF(obj);  // as write_again expects of any part
+    int r = write(&w, obj);
+    Py_DECREF(obj);
+    subi_memo_fini(&w.memo);
+    *unknown = w.unknown;
+    if (r < 0) {
+        subi_block_drop(w.block);
+        return -1;
+    }
+    if (subi_block_size(w.block) > 2 * used(&w)) {
+        subi_block_resize(&w.block, used(&w));  // shrinking: when it fails, nothing is lost
+    }
+    *m = subi_message_block(w.block);
+    return 0;
+}
+
+static int
+write_pickled(writer *w, PyObject *pickled)
+{
+    return write_tagged(w, CODEC_PICKLED, NULL, 0) < 0 ? -1 : write_value(w, pickled);
+}
+
+// All of it, since pickle has to see all to know which objects are one and the same.
+static int
+encode_pickled(module_state *state, PyObject *obj, PyTypeObject *unknown, subi_message *m)
+{
+    int r = -1;
+    PyTypeObject *still_unknown = NULL;
+    PyObject *pickling = PyImport_ImportModule(CODEC_PICKLING);
+    PyObject *pickled = pickling != NULL
+                            ? PyObject_CallMethod(pickling, "dumps", "Os", obj, unknown->tp_name)
+                            : NULL;
+    if (pickled != NULL) {
+        r = encode_block(state, pickled, write_pickled, m, &still_unknown);
+    }
+    if (still_unknown != NULL) {
+        Py_DECREF(still_unknown);
+        PyErr_SetString(PyExc_SystemError, CODEC_PICKLING ".dumps returned what cannot be sent");
+    }
+    Py_XDECREF(pickled);
+    Py_XDECREF(pickling);
+    return r;
+}
+
+int
+subi_encode(module_state *state, PyObject *obj, subi_message *m)
+{
+    PyTypeObject *unknown;
+    if (encode_inline(obj, m)) {
+        return 0;
+    }
+    int r = encode_block(state, obj, write_value, m, &unknown);
+    if (unknown != NULL) {
+        r = encode_pickled(state, obj, unknown, m);
+        Py_DECREF(unknown);
+    }
+    return r;
+}
+
+int
+subi_encode_buffer(module_state *state, PyObject *obj, subi_message *m)
+{
+    PyTypeObject *unknown;
+    if (!PyObject_CheckBuffer(obj)) {
+        PyErr_Format(PyExc_TypeError, "expected an object with the buffer protocol, got %.100s",
+                     Py_TYPE(obj)->tp_name);
+        return -1;
+    }
+    return encode_block(state, obj, write_buffer, m, &unknown);
+}

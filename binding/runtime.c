@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#include "runtime.h"
+
+#include "blocking.h"
+#include "creation.h"
+#include "interrupt.h"
+#include "lifecycle.h"
+#include "linger.h"
+#include "private/start.h"
+#include "thread_state.h"
+
+const runtime subi_runtime = {
+    .create = subi_create_here,
+    .end_if_possible = subi_linger_end_if_possible,
+    .start = subi_private_start,
+    .set_up = subi_set_up_here,
+    .drop_mine = subi_thread_state_drop_mine,
+    .perform = subi_run_here,
+    .end = subi_lifecycle_end_here,
+    .end_lingering = subi_linger_end_here,
+    .end_spare = subi_lifecycle_end_spare_here,
+    .interrupt = subi_interrupt_here,
+    .handle_signals = subi_handle_signals_here,
+};
