@@ -20,7 +20,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from listeners import FIRST_PORT, HOST, LAST_PORT, accepting, listen
+from listeners import FIRST_PORT, HOST, LAST_PORT, listening
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -295,12 +295,11 @@ def demo(options: argparse.Namespace) -> None:
         *([options.baseline] if options.baseline else []),
     ]
     offsets = [number * options.ports // options.listeners for number in range(options.listeners)]
-    first, listeners = listen(options.ports, offsets)
-    last = first + options.ports - 1
-    scan = ["--host", HOST, "--ports", f"{first}-{last}", "--json"]
-    if options.workers:
-        scan += ["--workers", str(options.workers)]
-    with accepting(listeners), tempfile.TemporaryDirectory() as directory:
+    with listening(options.ports, offsets) as first, tempfile.TemporaryDirectory() as directory:
+        last = first + options.ports - 1
+        scan = ["--host", HOST, "--ports", f"{first}-{last}", "--json"]
+        if options.workers:
+            scan += ["--workers", str(options.workers)]
         if options.baseline:
             isolate(options.baseline, directory)
         measure(variants, options.rounds, scan, [first + offset for offset in offsets])

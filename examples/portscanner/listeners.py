@@ -15,50 +15,60 @@ HOST = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 20000, 32000
 
 
-def listen(count: int, opened: Sequence[int]) -> tuple[int, list[socket.socket]]:
-    """Find `count` consecutive free ports; listen to those at the offsets `opened` only."""
+def bind(stack: ExitStack, ports: range) -> list[socket.socket]:
+    """Bind a socket to each of the ports, for as long as the stack lasts."""
+    bound = []
+    for port in ports:
+        bound.append(stack.enter_context(socket.socket()))
+        bound[-1].bind((HOST, port))
+    return bound
+
+
+def reserve(stack: ExitStack, count: int) -> list[socket.socket]:
+    """Bind sockets to the first `count` consecutive ports that are free."""
     for first in range(FIRST_PORT, LAST_PORT - count + 1):
-        with ExitStack() as stack:
-            bound = []
+        with ExitStack() as attempt:
             try:
-                for port in range(first, first + count):
-                    bound.append(stack.enter_context(socket.socket()))
-                    bound[-1].bind((HOST, port))
+                bound = bind(attempt, range(first, first + count))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
-            # All are free: leave the others, by keeping copies of the sockets which listen.
-            listeners = [bound[offset].dup() for offset in opened]
-        for listener in listeners:
-            listener.listen(128)
-            listener.setblocking(False)
-        return first, listeners
+            stack.push(attempt.pop_all())
+            return bound
     raise OSError(f"there are no {count} consecutive free ports in {FIRST_PORT}-{LAST_PORT}")
 
 
-@contextmanager
-def accepting(listeners: Sequence[socket.socket]) -> Iterator[None]:
-    """Accept and close all connections, in a thread."""
-    stop, stopped = socket.socketpair()
-
-    def serve() -> None:
-        with selectors.DefaultSelector() as selector:
-            for each in (*listeners, stopped):
-                selector.register(each, selectors.EVENT_READ)
-            while True:
-                for key, _ in selector.select():
-                    if key.fileobj is stopped:
-                        return
-                    with suppress(BlockingIOError, ConnectionError):
-                        key.fileobj.accept()[0].close()  # type: ignore[union-attr]
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.close()
-        thread.join()
+def accept(listeners: Sequence[socket.socket], stopped: socket.socket) -> None:
+    """Accept connections and close them until `stopped` can be read."""
+    with selectors.DefaultSelector() as selector:
         for each in (*listeners, stopped):
-            each.close()
+            selector.register(each, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is stopped:
+                    return
+                with suppress(BlockingIOError, ConnectionError):
+                    key.fileobj.accept()[0].close()  # type: ignore[union-attr]
+
+
+@contextmanager
+def listening(count: int, opened: Sequence[int]) -> Iterator[int]:
+    """Take `count` consecutive ports, and listen to those at the offsets `opened` only.
+
+    Gives the first of the ports. The others refuse connections, and stay bound, so that no other
+    program can listen to one of them meanwhile. A thread accepts and closes all connections.
+    """
+    with ExitStack() as stack:
+        bound = reserve(stack, count)
+        listeners = [bound[offset] for offset in opened]
+        for listener in listeners:
+            listener.listen(128)
+            listener.setblocking(False)
+        stop, stopped = socket.socketpair()
+        stack.enter_context(stopped)
+        thread = threading.Thread(target=accept, args=(listeners, stopped))
+        thread.start()
+        stack.callback(thread.join)
+        stack.enter_context(stop)
+        yield bound[0].getsockname()[1]

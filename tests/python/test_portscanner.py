@@ -64,11 +64,11 @@ def complaint(result: subprocess.CompletedProcess[str], status: int) -> str:
 @pytest.fixture
 def first() -> Iterator[int]:
     """Listen to three of twelve ports; give the first of the twelve."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        listeners = load("listeners", monkeypatch)
-        port, sockets = listeners.listen(COUNT, OFFSETS)
-        with listeners.accepting(sockets):
-            yield port
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        load("listeners", monkeypatch).listening(COUNT, OFFSETS) as port,
+    ):
+        yield port
 
 
 @pytest.fixture
