@@ -155,6 +155,21 @@ subi_blocking_select(module_state *state, subi_case *cases, size_t count, int64_
 }
 
 subi_result
+subi_blocking_enter(module_state *state, subi_interp *i, int64_t deadline)
+{
+    subi_result r = subi_interp_enter(i, SUBI_TRY);
+    if (!should_wait(r, SUBI_BUSY, deadline)) {
+        return r;
+    }
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        r = subi_interp_enter(i, deadline);
+        Py_END_ALLOW_THREADS
+    } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
+    return r;
+}
+
+subi_result
 subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline)
 {
     subi_result r = subi_interp_begin_close(i, SUBI_TRY);

@@ -26,6 +26,7 @@ subi_result subi_blocking_recv(module_state *state, subi_channel *c, subi_messag
                                int64_t deadline);
 subi_result subi_blocking_select(module_state *state, subi_case *cases, size_t count,
                                  int64_t deadline, size_t *chosen);
+subi_result subi_blocking_enter(module_state *state, subi_interp *i, int64_t deadline);
 subi_result subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline);
 
 // See runtime.h. Runs the handlers of pending signals in the caller of n's run; true: one raised.

@@ -1,58 +1,153 @@
 // SPDX-License-Identifier: MIT
 #include "interp_type.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <structmember.h>
 
 #include "backend.h"
 #include "blocking.h"
+#include "call.h"
 #include "creation.h"
 #include "errors.h"
 #include "lifecycle.h"
-#include "run.h"
 
 typedef struct interpreter {
     PyObject_HEAD
     subi_interp *interp;  // one reference, as a user
+    PyObject *number;     // its id; NULL: the object is not in state->interpreters
+    PyObject *weakrefs;
+    PyObject *worker;  // what submit() uses, see _calls.py; NULL: nothing yet
 } interpreter;
 
-static subi_interp *
-interp_of(PyObject *self)
+subi_interp *
+subi_interp_of(PyObject *self)
 {
     return ((interpreter *)self)->interp;
 }
 
-// Does not steal i.
-static PyObject *
-new_interpreter(module_state *state, subi_interp *i)
+// ---- one object for each interpreter ------------------------------------------------------------
+
+// state->interpreters: the objects that there are, as addresses, by id. -1 with an exception.
+static int
+list_object(module_state *state, PyObject *id, interpreter *self)
 {
+    PyObject *address = PyLong_FromVoidPtr(self);
+    int r = address != NULL ? PyDict_SetItem(state->interpreters, id, address) : -1;
+    Py_XDECREF(address);
+    return r;
+}
+
+static void
+unlist_object(interpreter *self)
+{
+    module_state *state = get_state_of((PyObject *)self);
+    if (state != NULL && state->interpreters != NULL && self->number != NULL) {
+        PyDict_DelItem(state->interpreters, self->number);
+    }
+    PyErr_Clear();
+    Py_XDECREF(self->number);
+}
+
+// A new reference, or NULL with no exception when there is none yet, or not of this process.
+static PyObject *
+find_object(module_state *state, PyObject *id, subi_interp *i)
+{
+    PyObject *address = PyDict_GetItemWithError(state->interpreters, id);  // borrowed
+    interpreter *self = address != NULL ? PyLong_AsVoidPtr(address) : NULL;
+    return self != NULL && self->interp == i ? Py_NewRef((PyObject *)self) : NULL;
+}
+
+PyObject *
+subi_interpreter_new(module_state *state, subi_interp *i)
+{
+    PyObject *id = PyLong_FromLongLong(subi_interp_id(i));
+    PyObject *found = id != NULL ? find_object(state, id, i) : NULL;
+    if (id == NULL || found != NULL || PyErr_Occurred()) {
+        Py_XDECREF(id);
+        return found;
+    }
     interpreter *self = PyObject_New(interpreter, state->interpreter_type);
     if (self != NULL) {
         subi_interp_hold(i);
         subi_interp_hold_user(i);
         self->interp = i;
+        self->weakrefs = NULL;
+        self->worker = NULL;
+        self->number = list_object(state, id, self) == 0 ? Py_NewRef(id) : NULL;
+        if (self->number == NULL) {
+            Py_CLEAR(self);
+        }
     }
+    Py_DECREF(id);
     return (PyObject *)self;
 }
 
 static void
-interpreter_dealloc(PyObject *self)
+interpreter_dealloc(PyObject *obj)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    subi_lifecycle_drop_user(interp_of(self));
-    type->tp_free(self);
+    interpreter *self = (interpreter *)obj;
+    PyTypeObject *type = Py_TYPE(obj);
+    PyObject *exc = PyErr_GetRaisedException();
+    unlist_object(self);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs(obj);
+    }
+    Py_XDECREF(self->worker);
+    subi_lifecycle_drop_user(self->interp);
+    PyErr_SetRaisedException(exc);
+    type->tp_free(obj);
     Py_DECREF(type);
+}
+
+// Interpreter(id)
+static PyObject *
+interpreter_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &subi_module_def);
+    PyObject *id;
+    if (module == NULL || (kwds != NULL && PyDict_GET_SIZE(kwds) > 0)) {
+        return module == NULL
+                   ? NULL
+                   : PyErr_Format(PyExc_TypeError, "Interpreter() takes no keyword arguments");
+    }
+    if (!PyArg_ParseTuple(args, "O:Interpreter", &id)) {
+        return NULL;
+    }
+    if (!PyLong_Check(id)) {
+        return PyErr_Format(PyExc_TypeError, "id must be an int, got %R", id);
+    }
+    return subi_interpreter_by_id(get_state(module), id);
+}
+
+PyObject *
+subi_interpreter_by_id(module_state *state, PyObject *id)
+{
+    int overflow;
+    int64_t number = PyLong_AsLongLongAndOverflow(id, &overflow);
+    if (overflow < 0 || number < 0) {
+        return PyErr_Format(PyExc_ValueError, "id must not be negative, got %S", id);
+    }
+    subi_interp *i = overflow == 0 ? subi_interp_lookup(number) : NULL;
+    if (i == NULL) {
+        return PyErr_Format(state->InterpreterNotFoundError, "interpreter %S not found", id);
+    }
+    PyObject *self = subi_interpreter_new(state, i);
+    subi_interp_drop(i);
+    return self;
 }
 
 static PyObject *
 interpreter_repr(PyObject *self)
 {
-    return PyUnicode_FromFormat("Interpreter(%lld)", (long long)subi_interp_id(interp_of(self)));
+    return PyUnicode_FromFormat("Interpreter(%lld)",
+                                (long long)subi_interp_id(subi_interp_of(self)));
 }
 
 static Py_hash_t
 interpreter_hash(PyObject *self)
 {
-    return (Py_hash_t)subi_interp_id(interp_of(self));
+    return (Py_hash_t)subi_interp_id(subi_interp_of(self));
 }
 
 static PyObject *
@@ -61,29 +156,57 @@ interpreter_richcompare(PyObject *self, PyObject *other, int op)
     if ((op != Py_EQ && op != Py_NE) || Py_TYPE(self) != Py_TYPE(other)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
-    return PyBool_FromLong((interp_of(self) == interp_of(other)) == (op == Py_EQ));
+    return PyBool_FromLong((subi_interp_of(self) == subi_interp_of(other)) == (op == Py_EQ));
 }
 
 static PyObject *
 interpreter_get_id(PyObject *self, void *unused)
 {
-    return PyLong_FromLongLong(subi_interp_id(interp_of(self)));
+    return PyLong_FromLongLong(subi_interp_id(subi_interp_of(self)));
 }
 
 static PyObject *
 interpreter_get_name(PyObject *self, void *unused)
 {
-    const char *name = subi_interp_name(interp_of(self));
+    const char *name = subi_interp_name(subi_interp_of(self));
     if (name[0] != 0) {
         return PyUnicode_FromString(name);
     }
-    return PyUnicode_FromFormat("interpreter-%lld", (long long)subi_interp_id(interp_of(self)));
+    return PyUnicode_FromFormat("interpreter-%lld",
+                                (long long)subi_interp_id(subi_interp_of(self)));
+}
+
+static PyObject *
+interpreter_get_whence(PyObject *self, void *unused)
+{
+    switch (subi_interp_kind(subi_interp_of(self))) {
+    case SUBI_KIND_MAIN:
+        return PyUnicode_FromString("runtime init");
+    case SUBI_KIND_FOREIGN:
+        return PyUnicode_FromString("unknown");
+    default:
+        return PyUnicode_FromString("_interpreters module");
+    }
+}
+
+static PyObject *
+interpreter_get_worker(PyObject *self, void *unused)
+{
+    PyObject *worker = ((interpreter *)self)->worker;
+    return Py_NewRef(worker != NULL ? worker : Py_None);
+}
+
+static int
+interpreter_set_worker(PyObject *self, PyObject *worker, void *unused)
+{
+    Py_XSETREF(((interpreter *)self)->worker, Py_XNewRef(worker));
+    return 0;
 }
 
 static PyObject *
 interpreter_get_isolation(PyObject *self, void *unused)
 {
-    return PyUnicode_FromString(subi_kind_name(subi_interp_kind(interp_of(self))));
+    return PyUnicode_FromString(subi_kind_name(subi_interp_kind(subi_interp_of(self))));
 }
 
 static PyGetSetDef interpreter_getset[] = {
@@ -95,203 +218,60 @@ static PyGetSetDef interpreter_getset[] = {
      "'own' (it has a GIL of its own), 'private' (it has a Python runtime of its own), 'shared'\n"
      "(it has the main interpreter's GIL), 'main', or 'foreign' (something else made it).",
      NULL},
+    {"whence", interpreter_get_whence, NULL,
+     "Where it comes from, in the words of concurrent.interpreters: 'runtime init' (the main one),\n"
+     "'_interpreters module' (create() made it), or 'unknown'.",
+     NULL},
+    {"_worker", interpreter_get_worker, interpreter_set_worker, NULL, NULL},
     {NULL},
 };
 
-// ---- running ----------------------------------------------------------------------------------
-
-// ExecutionFailed.excinfo: types.SimpleNamespace objects made of a failure's items.
-static PyObject *
-make_excinfo(PyObject *items)
-{
-    PyObject *types = PyImport_ImportModule("types");
-    PyObject *make = types != NULL ? PyObject_GetAttrString(types, "SimpleNamespace") : NULL;
-    PyObject *excinfo = NULL;
-    PyObject *kwds = Py_BuildValue("{sOsOsO}", "__name__", PyTuple_GET_ITEM(items, FAILURE_NAME),
-                                   "__qualname__", PyTuple_GET_ITEM(items, FAILURE_QUALNAME),
-                                   "__module__", PyTuple_GET_ITEM(items, FAILURE_MODULE));
-    PyObject *empty = PyTuple_New(0);
-    PyObject *type = NULL;
-    if (make != NULL && kwds != NULL && empty != NULL) {
-        type = PyObject_Call(make, empty, kwds);
-    }
-    Py_XDECREF(kwds);
-    if (type != NULL) {
-        PyObject *msg = PyTuple_GET_ITEM(items, FAILURE_MSG);
-        PyObject *traceback = PyTuple_GET_ITEM(items, FAILURE_TRACEBACK);
-        PyObject *formatted =
-            PyUnicode_FromFormat("%S: %S", PyTuple_GET_ITEM(items, FAILURE_NAME), msg);
-        kwds = formatted != NULL ? Py_BuildValue("{sOsOsOsO}", "type", type, "msg", msg,
-                                                 "formatted", formatted, "errdisplay", traceback)
-                                 : NULL;
-        excinfo = kwds != NULL ? PyObject_Call(make, empty, kwds) : NULL;
-        Py_XDECREF(formatted);
-        Py_XDECREF(kwds);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(types);
-    Py_XDECREF(make);
-    Py_XDECREF(empty);
-    return excinfo;
-}
-
-static PyObject *
-raise_execution_failed(module_state *state, run *r)
-{
-    PyObject *items = subi_run_failure(state, r);
-    PyObject *excinfo = items != NULL ? make_excinfo(items) : NULL;
-    PyObject *text = NULL, *exc = NULL;
-    if (excinfo != NULL) {
-        PyObject *traceback = PyTuple_GET_ITEM(items, FAILURE_TRACEBACK);
-        const char *format =
-            traceback == Py_None ? "%S: %S" : "%S: %S\n\nUncaught in the interpreter:\n\n%S";
-        text = PyUnicode_FromFormat(format, PyTuple_GET_ITEM(items, FAILURE_NAME),
-                                    PyTuple_GET_ITEM(items, FAILURE_MSG), traceback);
-    }
-    if (text != NULL) {
-        exc = PyObject_CallOneArg(state->ExecutionFailed, text);
-    }
-    if (exc != NULL && PyObject_SetAttrString(exc, "excinfo", excinfo) == 0) {
-        PyErr_SetObject(state->ExecutionFailed, exc);
-    }
-    Py_XDECREF(exc);
-    Py_XDECREF(text);
-    Py_XDECREF(excinfo);
-    Py_XDECREF(items);
-    return NULL;
-}
-
-static PyObject *
-perform(PyObject *self, run *r)
-{
-    module_state *state = get_state_of(self);
-    subi_result began = subi_run(interp_of(self), r);
-    if (began != SUBI_OK) {
-        return subi_raise_interp(state, began, subi_interp_id(interp_of(self)));
-    }
-    switch (r->outcome) {
-    case RUN_SUCCEEDED:
-        Py_RETURN_NONE;
-    case RUN_SIGNALLED:
-        return NULL;
-    default:
-        return raise_execution_failed(state, r);
-    }
-}
-
-PyDoc_STRVAR(exec_doc,
-             "exec(code, /)\n--\n\n"
-             "Run source code in the interpreter's __main__ module, on the calling thread, and\n"
-             "wait for its end.\n\n"
-             "Args:\n    code: str.\n\n"
-             "Raises:\n"
-             "    ExecutionFailed: the code raised an exception; see its attribute `excinfo`.\n"
-             "    InterpreterError: the interpreter is running already.\n"
-             "    InterpreterClosedError: it is closed.\n"
-             "    TypeError, ValueError: code is no str, or has a null character.");
-
-static PyObject *
-interpreter_exec(PyObject *self, PyObject *code)
-{
-    if (!PyUnicode_Check(code)) {
-        return PyErr_Format(PyExc_TypeError, "code must be str, got %.100s",
-                            Py_TYPE(code)->tp_name);
-    }
-    Py_ssize_t size;
-    const char *script = PyUnicode_AsUTF8AndSize(code, &size);
-    if (script == NULL) {
-        return NULL;
-    }
-    if (strlen(script) != (size_t)size) {
-        PyErr_SetString(PyExc_ValueError, "source code string cannot contain null bytes");
-        return NULL;
-    }
-    run r = {.script = script, .want_traceback = true};
-    return perform(self, &r);
-}
-
-PyDoc_STRVAR(prepare_main_doc,
-             "prepare_main(ns=None, /, **kwargs)\n--\n\n"
-             "Bind names in the interpreter's __main__ module.\n\n"
-             "Args:\n"
-             "    ns: a dict of names and values.\n"
-             "    kwargs: more of them, which win over ns.\n\n"
-             "Raises:\n"
-             "    NotShareableError: a value cannot be sent (see SendChannel.send).\n"
-             "    InterpreterError: the interpreter is running.\n"
-             "    InterpreterClosedError: it is closed.\n"
-             "    TypeError: ns is no dict, or a name in it no str.");
-
-static PyObject *
-merged_names(PyObject *ns, PyObject *kwds)
-{
-    if (ns != Py_None && !PyDict_Check(ns)) {
-        return PyErr_Format(PyExc_TypeError, "ns must be a dict or None, got %.100s",
-                            Py_TYPE(ns)->tp_name);
-    }
-    PyObject *names = ns != Py_None ? PyDict_Copy(ns) : PyDict_New();
-    if (names != NULL && kwds != NULL && PyDict_Update(names, kwds) < 0) {
-        Py_CLEAR(names);
-    }
-    return names;
-}
-
-static PyObject *
-interpreter_prepare_main(PyObject *self, PyObject *args, PyObject *kwds)
-{
-    module_state *state = get_state_of(self);
-    PyObject *ns = Py_None;
-    subi_message m;
-    if (!PyArg_ParseTuple(args, "|O:prepare_main", &ns)) {
-        return NULL;
-    }
-    PyObject *names = merged_names(ns, kwds);
-    if (names == NULL) {
-        return NULL;
-    }
-    int packed = subi_run_pack(state, names, NULL, &m);
-    Py_DECREF(names);
-    if (packed < 0) {
-        return NULL;
-    }
-    run r = {.shared = &m, .want_traceback = true};
-    PyObject *result = perform(self, &r);
-    subi_message_fini(&m);
-    return result;
-}
+// ---- state ------------------------------------------------------------------------------------
 
 static PyObject *
 interpreter_is_running(PyObject *self, PyObject *unused)
 {
-    return PyBool_FromLong(subi_interp_state(interp_of(self)) == SUBI_STATE_RUNNING);
+    return PyBool_FromLong(subi_interp_state(subi_interp_of(self)) == SUBI_STATE_RUNNING);
 }
 
 // ---- closing ----------------------------------------------------------------------------------
 
-PyDoc_STRVAR(close_doc,
-             "close(timeout=None)\n--\n\n"
-             "Close the interpreter: join the threads it started, run its atexit functions, free\n"
-             "all it has. Closing again does nothing.\n\n"
-             "Args:\n"
-             "    timeout: seconds to wait for its threads at most; None is for ever.\n\n"
-             "Raises:\n"
-             "    InterpreterError: it is running, or is the current one, or was not made by\n"
-             "        create().\n"
-             "    TimeoutError: threads are still alive; the message names them, and the\n"
-             "        interpreter stays open.");
+PyDoc_STRVAR(
+    close_doc,
+    "close(timeout=<none>)\n--\n\n"
+    "Close the interpreter: finish what was submitted, join the threads it started, run its\n"
+    "atexit functions, free all it has. Closing again does nothing.\n\n"
+    "Args:\n"
+    "    timeout: seconds to wait at most for a run in progress on another thread, for what was\n"
+    "        submitted, and for its threads; None is for ever. If it is not given, a run in\n"
+    "        progress is an error, and the rest is waited for.\n\n"
+    "Raises:\n"
+    "    InterpreterError: it is running, or is the current one, or was not made by\n"
+    "        create().\n"
+    "    TimeoutError: it still runs, or threads are still alive; the message names them, and\n"
+    "        the interpreter stays open.");
+
+// What was submitted is finished first. -1 with an exception.
+static int
+finish_submitted(PyObject *self, PyObject *timeout)
+{
+    PyObject *worker = ((interpreter *)self)->worker;
+    if (worker == NULL || worker == Py_None) {
+        return 0;
+    }
+    Py_INCREF(worker);
+    PyObject *done =
+        PyObject_CallMethod(worker, "finish", "O", timeout != NULL ? timeout : Py_None);
+    Py_DECREF(worker);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
 
 static PyObject *
-interpreter_close(PyObject *self, PyObject *args, PyObject *kwds)
+close_interpreter(PyObject *self, PyObject *timeout, int64_t run_deadline, int64_t deadline)
 {
-    static char *keywords[] = {"timeout", NULL};
     module_state *state = get_state_of(self);
-    PyObject *timeout = NULL;
-    int64_t deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwds, "|O:close", keywords, &timeout) ||
-        subi_parse_timeout(timeout, &deadline) < 0) {
-        return NULL;
-    }
-    subi_interp *i = interp_of(self);
+    subi_interp *i = subi_interp_of(self);
     subi_kind kind = subi_interp_kind(i);
     if (kind == SUBI_KIND_MAIN || kind == SUBI_KIND_FOREIGN) {
         PyErr_Format(state->InterpreterError, "interpreter %lld was not made by create()",
@@ -302,11 +282,33 @@ interpreter_close(PyObject *self, PyObject *args, PyObject *kwds)
         PyErr_SetString(state->InterpreterError, "an interpreter cannot close itself");
         return NULL;
     }
-    subi_result r = subi_lifecycle_close(state, i, deadline);
+    if (finish_submitted(self, timeout) < 0) {
+        return NULL;
+    }
+    subi_result r = subi_lifecycle_close(state, i, run_deadline, deadline);
     if (r == SUBI_OK || r == SUBI_CLOSED) {
         Py_RETURN_NONE;
     }
     return PyErr_Occurred() ? NULL : subi_raise_interp(state, r, subi_interp_id(i));
+}
+
+static PyObject *
+interpreter_close(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    static char *keywords[] = {"timeout", NULL};
+    PyObject *timeout = NULL;
+    int64_t deadline;
+    if (!PyArg_ParseTupleAndKeywords(args, kwds, "|O:close", keywords, &timeout) ||
+        subi_parse_timeout(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    return close_interpreter(self, timeout, timeout != NULL ? deadline : SUBI_TRY, deadline);
+}
+
+static PyObject *
+interpreter_reduce(PyObject *self, PyObject *unused)
+{
+    return Py_BuildValue("O(L)", Py_TYPE(self), (long long)subi_interp_id(subi_interp_of(self)));
 }
 
 static PyObject *
@@ -318,28 +320,44 @@ interpreter_enter(PyObject *self, PyObject *unused)
 static PyObject *
 interpreter_exit(PyObject *self, PyObject *args)
 {
-    return PyObject_CallMethod(self, "close", NULL);
+    return close_interpreter(self, NULL, SUBI_FOREVER, SUBI_FOREVER);
 }
 
+#define METHOD(name, function, doc)                                                                \
+    {name, (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS, doc}
+
 static PyMethodDef interpreter_methods[] = {
-    {"exec", interpreter_exec, METH_O, exec_doc},
-    {"prepare_main", (PyCFunction)(void (*)(void))interpreter_prepare_main,
-     METH_VARARGS | METH_KEYWORDS, prepare_main_doc},
+    METHOD("exec", subi_interpreter_exec, subi_exec_doc),
+    METHOD("call", subi_interpreter_call, subi_call_doc),
+    METHOD("_call", subi_interpreter_call_waiting, subi_call_waiting_doc),
+    METHOD("call_in_thread", subi_interpreter_call_in_thread, subi_call_in_thread_doc),
+    METHOD("submit", subi_interpreter_submit, subi_submit_doc),
+    METHOD("prepare_main", subi_interpreter_prepare_main, subi_prepare_main_doc),
     {"is_running", interpreter_is_running, METH_NOARGS,
      "is_running()\n--\n\nWhether code is running in its __main__ module."},
-    {"close", (PyCFunction)(void (*)(void))interpreter_close, METH_VARARGS | METH_KEYWORDS,
-     close_doc},
+    METHOD("close", interpreter_close, close_doc),
+    {"__reduce__", interpreter_reduce, METH_NOARGS, NULL},
     {"__enter__", interpreter_enter, METH_NOARGS, NULL},
     {"__exit__", interpreter_exit, METH_VARARGS, NULL},
     {NULL},
 };
 
 PyDoc_STRVAR(interpreter_doc,
-             "An interpreter of this process. Made by create(). It is closed by close(), at the\n"
-             "end of a `with` block, when the last object that stands for it goes away, or when\n"
-             "the process ends.");
+             "Interpreter(id, /)\n--\n\n"
+             "An interpreter of this process. Made by create(); with an id it is the one that\n"
+             "there is. It is closed by close(), at the end of a `with` block, when the last\n"
+             "object that stands for it goes away, or when the process ends.\n\n"
+             "Raises:\n"
+             "    InterpreterNotFoundError: there is none with that id, or not any more.\n"
+             "    TypeError, ValueError: id is no int, or negative.");
+
+static PyMemberDef interpreter_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(interpreter, weakrefs), READONLY, NULL},
+    {NULL},
+};
 
 static PyType_Slot interpreter_slots[] = {
+    {Py_tp_new, interpreter_new},         {Py_tp_members, interpreter_members},
     {Py_tp_dealloc, interpreter_dealloc}, {Py_tp_repr, interpreter_repr},
     {Py_tp_hash, interpreter_hash},       {Py_tp_richcompare, interpreter_richcompare},
     {Py_tp_getset, interpreter_getset},   {Py_tp_methods, interpreter_methods},
@@ -349,13 +367,17 @@ static PyType_Slot interpreter_slots[] = {
 static PyType_Spec interpreter_spec = {
     .name = "subinterpreters.Interpreter",
     .basicsize = sizeof(interpreter),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = interpreter_slots,
 };
 
 int
 subi_interp_type_init(PyObject *module, module_state *state)
 {
+    state->interpreters = PyDict_New();
+    if (state->interpreters == NULL) {
+        return -1;
+    }
     state->interpreter_type =
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &interpreter_spec, NULL);
     if (state->interpreter_type == NULL) {
@@ -396,7 +418,7 @@ create(PyObject *module, PyObject *args, PyObject *kwds)
     if (i == NULL) {
         return NULL;
     }
-    PyObject *self = new_interpreter(state, i);
+    PyObject *self = subi_interpreter_new(state, i);
     subi_lifecycle_drop_user(i);
     return self;
 }
@@ -415,7 +437,7 @@ list_all(PyObject *module, PyObject *unused)
         if (i == NULL) {
             continue;  // closed by now
         }
-        PyObject *self = new_interpreter(get_state(module), i);
+        PyObject *self = subi_interpreter_new(get_state(module), i);
         subi_interp_drop(i);
         if (self == NULL || PyList_Append(list, self) < 0) {
             Py_CLEAR(list);
@@ -430,7 +452,7 @@ static PyObject *
 get_current(PyObject *module, PyObject *unused)
 {
     module_state *state = get_state(module);
-    return new_interpreter(state, subi_state_self(state));
+    return subi_interpreter_new(state, subi_state_self(state));
 }
 
 static PyObject *
@@ -440,7 +462,7 @@ get_main(PyObject *module, PyObject *unused)
     if (i == NULL) {
         return PyErr_NoMemory();
     }
-    PyObject *self = new_interpreter(get_state(module), i);
+    PyObject *self = subi_interpreter_new(get_state(module), i);
     subi_interp_drop(i);
     return self;
 }

@@ -235,10 +235,10 @@ subi_lifecycle_trim_reserve(bool all)
 }
 
 subi_result
-subi_lifecycle_close(module_state *state, subi_interp *i, int64_t deadline)
+subi_lifecycle_close(module_state *state, subi_interp *i, int64_t run_deadline, int64_t deadline)
 {
     char names[200] = "";
-    subi_result r = subi_blocking_begin_close(state, i, deadline);
+    subi_result r = subi_blocking_begin_close(state, i, run_deadline);
     if (r != SUBI_OK) {
         return r;
     }
@@ -311,7 +311,7 @@ subi_lifecycle_close_all(module_state *state, int64_t owner, int64_t deadline)
             continue;
         }
         if (subi_lifecycle_is_ours(i) && (owner == SUBI_NOBODY || subi_interp_owner(i) == owner)) {
-            subi_result r = subi_lifecycle_close(state, i, deadline);
+            subi_result r = subi_lifecycle_close(state, i, deadline, deadline);
             PyErr_Clear();
             all = all && (r == SUBI_OK || r == SUBI_CLOSED);
         }

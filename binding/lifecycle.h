@@ -24,12 +24,13 @@ subi_result subi_lifecycle_end_here(native *n, int64_t deadline, char *names, si
 void subi_lifecycle_end_spare_here(native *n);
 
 // Closes an idle interpreter: joins the threads that it started, runs its atexit functions, frees
-// it. Waits for a run in progress, and for the threads, until the deadline; when one is still
-// alive then, the interpreter stays open.
+// it. Waits for a run in progress until run_deadline, and for the threads until the deadline; when
+// one is still alive then, the interpreter stays open.
 // SUBI_OK, or with an exception set: SUBI_INTERRUPTED, SUBI_TIMEOUT (TimeoutError says which
 // threads), SUBI_NOMEM. Without one: SUBI_BUSY (also when the caller is one of its threads), and
 // whatever else the core's begin_close answers.
-subi_result subi_lifecycle_close(module_state *state, subi_interp *i, int64_t deadline);
+subi_result subi_lifecycle_close(module_state *state, subi_interp *i, int64_t run_deadline,
+                                 int64_t deadline);
 
 // Whether i is of a kind that we make, and so may close.
 bool subi_lifecycle_is_ours(subi_interp *i);

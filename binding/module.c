@@ -55,6 +55,24 @@ subi_state_self(module_state *state)
     return state->self;
 }
 
+module_state *
+subi_state_here(void)
+{
+    PyObject *module = PyImport_ImportModule("subinterpreters._subinterpreters");
+    if (module == NULL) {
+        return NULL;
+    }
+    module_state *state = NULL;
+    if (PyModule_Check(module) && PyModule_GetDef(module) == &subi_module_def) {
+        state = get_state(module);
+    }
+    else {
+        PyErr_SetString(PyExc_ImportError, "subinterpreters._subinterpreters was replaced");
+    }
+    Py_DECREF(module);  // sys.modules keeps it
+    return state;
+}
+
 // ---- the module -------------------------------------------------------------------------------
 
 static int
@@ -85,6 +103,7 @@ module_exec(PyObject *module)
 
 // The members of the state that are references to Python objects.
 #define FOR_EACH_OBJECT(state, DO)                                                                 \
+    DO((state)->interpreters);                                                                     \
     DO((state)->interpreter_type);                                                                 \
     DO((state)->recv_channel_type);                                                                \
     DO((state)->send_channel_type);                                                                \

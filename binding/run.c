@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "run.h"
 
+#include "blocking.h"
 #include "codec/codec.h"
+#include "codec/function.h"
 #include "lifecycle.h"
 #include "private/start.h"
 #include "runtime.h"
@@ -16,25 +18,6 @@ main_namespace(void)
     return main != NULL ? PyModule_GetDict(main) : NULL;
 }
 
-// Handles in the message become objects of this interpreter, which needs the module's state here.
-static module_state *
-state_here(void)
-{
-    PyObject *module = PyImport_ImportModule("subinterpreters._subinterpreters");
-    if (module == NULL) {
-        return NULL;
-    }
-    module_state *state = NULL;
-    if (PyModule_Check(module) && PyModule_GetDef(module) == &subi_module_def) {
-        state = get_state(module);
-    }
-    else {
-        PyErr_SetString(PyExc_ImportError, "subinterpreters._subinterpreters was replaced");
-    }
-    Py_DECREF(module);  // sys.modules keeps it
-    return state;
-}
-
 static bool
 needs_state(const subi_message *m)
 {
@@ -45,7 +28,7 @@ static int
 bind_shared(PyObject *ns, const subi_message *shared)
 {
     module_state *state = NULL;
-    if (needs_state(shared) && (state = state_here()) == NULL) {
+    if (needs_state(shared) && (state = subi_state_here()) == NULL) {
         return -1;
     }
     PyObject *items = subi_decode(state, shared);
@@ -68,105 +51,56 @@ run_script(PyObject *ns, const char *script)
     return result != NULL ? 0 : -1;
 }
 
-// ---- capturing an exception -------------------------------------------------------------------
-
-// Every step here may meet hostile objects or fail for want of memory, and none may fail the
-// capture: what cannot be had is None, or says so.
-
-// An exact str with obj's text, or None. Steals obj, which may be NULL with an exception set.
-static PyObject *
-exact_text(PyObject *obj)
+static int
+run_code(PyObject *ns, const subi_message *code)
 {
-    PyObject *text = NULL;
-    if (obj != NULL && PyUnicode_Check(obj)) {
-        text = PyUnicode_FromObject(obj);
+    PyObject *description = subi_decode(NULL, code);  // plain values need no state
+    PyObject *made = description != NULL ? subi_function_make(description) : NULL;
+    PyObject *result = NULL;
+    if (made != NULL) {
+        result = PyCode_Check(made) ? PyEval_EvalCode(made, ns, ns) : PyObject_CallNoArgs(made);
     }
-    Py_XDECREF(obj);
-    PyErr_Clear();
-    return text != NULL ? text : Py_NewRef(Py_None);
+    Py_XDECREF(result);
+    Py_XDECREF(made);
+    Py_XDECREF(description);
+    return result != NULL ? 0 : -1;
 }
 
-static PyObject *
-text_of_value(PyObject *exc)
+// The result of what is called may be too much for a message.
+static int
+call(run *r)
 {
-    PyObject *text = exact_text(PyObject_Str(exc));
-    if (text == Py_None) {
-        Py_DECREF(text);
-        text = exact_text(PyUnicode_FromFormat("<exception str() failed>"));
+    module_state *state = subi_state_here();
+    PyObject *parts = state != NULL ? subi_decode(state, r->call) : NULL;
+    if (parts == NULL) {
+        return -1;
     }
-    return text;
+    PyObject *result = PyObject_Call(PyTuple_GET_ITEM(parts, 0), PyTuple_GET_ITEM(parts, 1),
+                                     PyTuple_GET_ITEM(parts, 2));
+    Py_DECREF(parts);
+    int sent = result != NULL ? subi_encode(state, result, &r->result) : -1;
+    Py_XDECREF(result);
+    return sent;
 }
 
-static PyObject *
-text_of_type(PyTypeObject *type)
+static int
+run_all(run *r)
 {
-    PyObject *text = exact_text(PyObject_Str((PyObject *)type));
-    if (text == Py_None) {
-        Py_DECREF(text);
-        text = exact_text(PyUnicode_FromFormat("<class '%.200s'>", type->tp_name));
+    PyObject *ns = main_namespace();
+    if (ns == NULL || (r->shared != NULL && bind_shared(ns, r->shared) < 0) ||
+        (r->script != NULL && run_script(ns, r->script) < 0) ||
+        (r->code != NULL && run_code(ns, r->code) < 0)) {
+        return -1;
     }
-    return text;
-}
-
-static PyObject *
-text_of_attribute(PyObject *obj, const char *name)
-{
-    return exact_text(PyObject_GetAttrString(obj, name));
-}
-
-static PyObject *
-text_of_traceback(PyObject *exc)
-{
-    PyObject *lines = NULL, *text = NULL;
-    PyObject *module = PyImport_ImportModule("traceback");
-    PyObject *empty = PyUnicode_New(0, 0);
-    if (module != NULL && empty != NULL) {
-        lines = PyObject_CallMethod(module, "format_exception", "O", exc);
-    }
-    if (lines != NULL) {
-        text = PyUnicode_Join(empty, lines);
-    }
-    Py_XDECREF(module);
-    Py_XDECREF(empty);
-    Py_XDECREF(lines);
-    return exact_text(text);
-}
-
-// Takes the exception that is set. false: there was no memory to say anything about it.
-static bool
-capture(run *r)
-{
-    PyObject *exc = PyErr_GetRaisedException();
-    PyObject *items = exc != NULL ? PyTuple_New(FAILURE_SIZE) : NULL;
-    bool done = false;
-    if (items != NULL) {
-        PyTypeObject *type = Py_TYPE(exc);
-        PyObject *t = (PyObject *)type;
-        PyTuple_SET_ITEM(items, FAILURE_TYPE_STR, text_of_type(type));
-        PyTuple_SET_ITEM(items, FAILURE_NAME, text_of_attribute(t, "__name__"));
-        PyTuple_SET_ITEM(items, FAILURE_QUALNAME, text_of_attribute(t, "__qualname__"));
-        PyTuple_SET_ITEM(items, FAILURE_MODULE, text_of_attribute(t, "__module__"));
-        PyTuple_SET_ITEM(items, FAILURE_MSG, text_of_value(exc));
-        PyTuple_SET_ITEM(items, FAILURE_TRACEBACK,
-                         r->want_traceback ? text_of_traceback(exc) : Py_NewRef(Py_None));
-        done = subi_encode(NULL, items, &r->failure) == 0;  // str and None need no state
-    }
-    Py_XDECREF(items);
-    Py_XDECREF(exc);
-    PyErr_Clear();  // whatever the finalizers and the encoder left
-    return done;
+    return r->call != NULL ? call(r) : 0;
 }
 
 static void
 perform(run *r)
 {
-    PyObject *ns = main_namespace();
-    if (ns == NULL || (r->shared != NULL && bind_shared(ns, r->shared) < 0) ||
-        (r->script != NULL && run_script(ns, r->script) < 0)) {
-        r->outcome = capture(r) ? RUN_RAISED : RUN_NOMEM;
-    }
-    else {
-        r->outcome = RUN_SUCCEEDED;
+    r->outcome = run_all(r) == 0 ? RUN_SUCCEEDED : RUN_RAISED;
+    if (r->outcome == RUN_RAISED) {
+        subi_failure_capture(&r->failure, r->wanted);
     }
 }
 
@@ -206,7 +140,7 @@ subi_run_here(subi_interp *i, run *r)
     native *n = subi_interp_data(i);
     PyThreadState *tstate = subi_thread_state_attach(n);
     if (tstate == NULL) {
-        r->outcome = RUN_NOMEM;
+        r->outcome = RUN_RAISED;  // and the failure is that there is no memory
         return;
     }
     subi_private_refresh();
@@ -231,24 +165,23 @@ raise_kept_signal(native *n, run *r)
         PyErr_Clear();
     }
     if (signal != NULL) {
-        if (r->outcome == RUN_RAISED) {
-            subi_message_fini(&r->failure);
-        }
+        subi_run_fini(r);
         r->outcome = RUN_SIGNALLED;
         PyErr_SetRaisedException(signal);
     }
 }
 
 subi_result
-subi_run(subi_interp *i, run *r)
+subi_run(module_state *state, subi_interp *i, run *r)
 {
-    subi_result entered = subi_interp_enter(i);
+    subi_result entered = subi_blocking_enter(state, i, r->deadline);
     if (entered != SUBI_OK) {
         return entered;
     }
     native *n = subi_interp_data(i);
     PyThreadState *outer = PyEval_SaveThread();
-    r->failure = subi_message_none();
+    r->failure = (failure){.text = subi_message_none()};
+    r->result = subi_message_none();
     n->outer = outer;
     n->outer_runtime = &subi_runtime;
     n->runtime->perform(i, r);
@@ -261,16 +194,13 @@ subi_run(subi_interp *i, run *r)
     return SUBI_OK;
 }
 
-PyObject *
-subi_run_failure(module_state *state, run *r)
+void
+subi_run_fini(run *r)
 {
     if (r->outcome == RUN_RAISED) {
-        PyObject *items = subi_decode(state, &r->failure);
-        subi_message_fini(&r->failure);
-        return items;
+        subi_failure_fini(&r->failure);
     }
-    return Py_BuildValue("(ssssss)", "<class 'MemoryError'>", "MemoryError", "MemoryError",
-                         "builtins", "", "MemoryError\n");
+    subi_message_fini(&r->result);
 }
 
 int

@@ -20,6 +20,7 @@ typedef struct module_state {
                         // the child of a fork it is the parent's: see subi_state_self
     int64_t self_id;    // its id
 
+    PyObject *interpreters;  // see interp_type.c
     PyTypeObject *interpreter_type;
     PyTypeObject *recv_channel_type;
     PyTypeObject *send_channel_type;
@@ -52,6 +53,10 @@ extern struct PyModuleDef subi_module_def;
 
 // The record of the interpreter that the module is in, in this process. Borrowed.
 subi_interp *subi_state_self(module_state *state);
+
+// The state of the module in the interpreter that the caller is attached to, which imports it if need
+// be. Borrowed. NULL with an exception.
+module_state *subi_state_here(void);
 
 static inline module_state *
 get_state(PyObject *module)

@@ -27,7 +27,7 @@ struct subi_interp {
     subi_thread *runner;  // guarded by lock; compared only; NULL unless RUNNING
     size_t users;         // guarded by lock
     bool orphaned;        // guarded by lock; the last user went while RUNNING
-    uint32_t waiters;     // guarded by lock; threads in begin_close
+    uint32_t waiters;     // guarded by lock; threads in wait_for_change
     uint32_t pins;        // guarded by lock; not closed while there are any
     enum { NEW, IN_FIRST_RUN, HAS_RUN } experience;  // guarded by lock
     subi__guest guest;                               // in the workshop; see BUSY_TIME
@@ -273,7 +273,7 @@ subi_interp_data(const subi_interp *i)
 
 // Wants the lock, as change does.
 static void
-wake_closers(subi_interp *i)
+wake_waiters(subi_interp *i)
 {
     if (i->waiters > 0) {
         // under the lock, which orders it before a waiter's look at the state
@@ -287,7 +287,7 @@ change(subi_interp *i, subi_state state)
 {
     i->state = state;
     i->runner = state == SUBI_STATE_RUNNING ? subi_thread_self() : NULL;
-    wake_closers(i);
+    wake_waiters(i);
 }
 
 bool
@@ -309,25 +309,49 @@ subi_interp_unpin(subi_interp *i)
     if (!subi_interp_stale(i)) {
         subi__lock_acquire(&i->lock);
         if (--i->pins == 0) {
-            wake_closers(i);
+            wake_waiters(i);
         }
         subi__lock_release(&i->lock);
     }
 }
 
+// Wants the lock, which it releases meanwhile. SUBI_OK: look again.
+static subi_result
+wait_for_change(subi_interp *i, int64_t deadline)
+{
+    uint32_t seen = atomic_load(&i->changes);
+    i->waiters++;
+    subi__lock_release(&i->lock);
+    subi_result r = subi__futex_wait(&i->changes, seen, deadline);
+    subi__lock_acquire(&i->lock);
+    i->waiters--;
+    return r;
+}
+
+// Wants the lock. Whether somebody else runs it whose run will end.
+static bool
+has_other_runner(const subi_interp *i)
+{
+    return i->state == SUBI_STATE_RUNNING && counts_as_run(i) && i->runner != subi_thread_self();
+}
+
 subi_result
-subi_interp_enter(subi_interp *i)
+subi_interp_enter(subi_interp *i, int64_t deadline)
 {
     if (subi_interp_stale(i)) {
         return SUBI_FORKED;
     }
     subi_result r = SUBI_OK;
     subi__lock_acquire(&i->lock);
+    while (deadline != SUBI_TRY && r == SUBI_OK && has_other_runner(i)) {
+        r = wait_for_change(i, deadline);
+    }
     if (i->state == SUBI_STATE_IDLE) {
+        r = SUBI_OK;
         change(i, SUBI_STATE_RUNNING);
         subi__run_begins();
     }
-    else {
+    else if (r == SUBI_OK) {
         r = i->state == SUBI_STATE_RUNNING ? SUBI_BUSY : SUBI_CLOSED;
     }
     if (r == SUBI_OK && atomic_load(&no_more_runs)) {  // as in add
@@ -394,19 +418,11 @@ subi_interp_begin_close(subi_interp *i, int64_t deadline)
     }
     subi_result r = SUBI_OK;
     subi__lock_acquire(&i->lock);
-    i->waiters++;
     while (in_use(i) && r == SUBI_OK) {
-        if (deadline == SUBI_TRY ||
-            (i->state == SUBI_STATE_RUNNING && i->runner == subi_thread_self())) {
-            r = SUBI_BUSY;  // this thread's own run will not end while it waits for it
-            break;
-        }
-        uint32_t seen = atomic_load(&i->changes);
-        subi__lock_release(&i->lock);
-        r = subi__futex_wait(&i->changes, seen, deadline);
-        subi__lock_acquire(&i->lock);
+        bool mine = i->state == SUBI_STATE_RUNNING && i->runner == subi_thread_self();
+        // this thread's own run will not end while it waits for it
+        r = deadline == SUBI_TRY || mine ? SUBI_BUSY : wait_for_change(i, deadline);
     }
-    i->waiters--;
     if (i->state == SUBI_STATE_IDLE && i->pins == 0) {
         r = SUBI_OK;
         change(i, SUBI_STATE_CLOSING);

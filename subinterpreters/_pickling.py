@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import copyreg
 import io
+import marshal
 import pickle
+import sys
 import threading
+from types import FunctionType
 from typing import Any
 
 from subinterpreters._subinterpreters import NotShareableError, RecvChannel, SendChannel
@@ -28,6 +31,29 @@ def _part(number: int) -> Any:
     return _receiving.parts[number]
 
 
+def _function(code: bytes, name: str, defaults: Any, keyword_defaults: Any) -> FunctionType:
+    """Return a function whose global names are those of this interpreter's __main__."""
+    function = FunctionType(marshal.loads(code), vars(sys.modules["__main__"]), name, defaults)
+    function.__kwdefaults__ = keyword_defaults
+    return function
+
+
+class _CodePickler(pickle.Pickler):
+    """What there is without cloudpickle: the code of functions that pickle does not find by their names."""
+
+    def reducer_override(self, obj: object) -> Any:
+        if not isinstance(obj, FunctionType) or obj.__closure__ is not None:
+            return NotImplemented
+        if obj.__module__ != "__main__" and "<" not in obj.__qualname__:
+            return NotImplemented
+        return _function, (
+            marshal.dumps(obj.__code__),
+            obj.__name__,
+            obj.__defaults__,
+            obj.__kwdefaults__,
+        )
+
+
 def _dumps(pickler_type: type[pickle.Pickler], obj: object) -> Pickled:
     file = io.BytesIO()
     parts: list[Any] = []
@@ -41,7 +67,7 @@ def _dumps(pickler_type: type[pickle.Pickler], obj: object) -> Pickled:
         file, PROTOCOL, buffer_callback=lambda buffer: buffers.append(buffer.raw())
     )
     table = {
-        **(copyreg.dispatch_table if pickler_type is pickle.Pickler else pickler.dispatch_table),
+        **getattr(pickler, "dispatch_table", copyreg.dispatch_table),
         **dict.fromkeys((RecvChannel, SendChannel, memoryview), send_beside),
     }
     # not by assignment: cloudpickle's class has an attribute of that name
@@ -64,7 +90,8 @@ def dumps(obj: object, name: str) -> Pickled:
     """Pickle an object; `name` is of the type that the codec does not know.
 
     What is defined in `__main__`, which is another module in another interpreter, or where pickle does
-    not find it, goes by value if cloudpickle is there.
+    not find it, goes by value if cloudpickle is there; without it, that are functions which are no closures,
+    and they find their global names in the receiver's `__main__`.
 
     Raises:
         NotShareableError: it cannot be pickled; its cause is why.
@@ -76,11 +103,12 @@ def dumps(obj: object, name: str) -> Pickled:
             try:
                 from cloudpickle import Pickler
             except ImportError:
-                pass
-            else:
-                by_value = _attempt(Pickler, obj)
-                if isinstance(pickled, Exception) or not isinstance(by_value, Exception):
-                    pickled = by_value
+                Pickler = _CodePickler
+            by_value = _attempt(Pickler, obj)
+            if not isinstance(by_value, Exception) or (
+                isinstance(pickled, Exception) and Pickler is not _CodePickler
+            ):
+                pickled = by_value
         if isinstance(pickled, Exception):
             raise NotShareableError(
                 f"{name} object cannot be sent to another interpreter: {pickled}"

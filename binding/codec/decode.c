@@ -7,6 +7,7 @@
 #include "buffer_type.h"
 #include "channel_type.h"
 #include "format.h"
+#include "function.h"
 #include "legacy/ids.h"
 
 #define NOT_REMEMBERED SIZE_MAX
@@ -363,6 +364,15 @@ read_complex(reader *r)
 }
 
 static PyObject *
+read_function(reader *r)
+{
+    PyObject *description = read_value(r);
+    PyObject *obj = description != NULL ? subi_function_make(description) : NULL;
+    Py_XDECREF(description);
+    return obj;
+}
+
+static PyObject *
 read_tagged(reader *r, codec_tag tag, size_t slot)
 {
     switch (tag) {
@@ -393,6 +403,8 @@ read_tagged(reader *r, codec_tag tag, size_t slot)
         return read_again(r);
     case CODEC_HANDLE:
         return read_handle(r);
+    case CODEC_FUNCTION:
+        return read_function(r);
     default:
         return raise_malformed();
     }

@@ -6,6 +6,7 @@
 #include "buffer.h"
 #include "channel_type.h"
 #include "format.h"
+#include "function.h"
 #include "legacy/ids.h"
 #include "memo.h"
 
@@ -409,6 +410,18 @@ write_any_container(writer *w, PyObject *obj, int *r)
 }
 
 static int
+write_function(writer *w, PyObject *obj)
+{
+    PyObject *description = subi_function_describe(obj);
+    if (description == NULL) {
+        return PyErr_Occurred() ? -1 : leave_to_pickle(w, obj);
+    }
+    int r = write_tagged(w, CODEC_FUNCTION, NULL, 0) < 0 ? -1 : write_part(w, description);
+    Py_DECREF(description);
+    return r;
+}
+
+static int
 write_else(writer *w, PyObject *obj)
 {
     subi_segment segment;
@@ -417,7 +430,7 @@ write_else(writer *w, PyObject *obj)
         subi_channel_id_pack(w->state, obj, &type, &segment)) {
         return write_handle(w, type, segment);
     }
-    return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : leave_to_pickle(w, obj);
+    return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : write_function(w, obj);
 }
 
 // Which objects are one and the same matters for those that can be changed, or that lead to such; for

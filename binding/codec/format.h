@@ -14,6 +14,7 @@
 //   r <number>        that value again, perhaps inside itself
 //   h <type> <segment>   handle; the segment with that number keeps its object alive; after a
 //                        handle of a buffer comes its layout (buffer.h)
+//   g <tuple>         function, class or code object: see function.h
 //   P <tuple>         any object, of which _pickling.py has made the tuple; only at the top
 // Sizes, lengths and numbers are LEB128; everything else is in the machine's byte order, since it
 // never leaves the process.
@@ -38,6 +39,7 @@ typedef enum codec_tag {
     CODEC_REMEMBER = 'R',
     CODEC_AGAIN = 'r',
     CODEC_HANDLE = 'h',
+    CODEC_FUNCTION = 'g',
     CODEC_PICKLED = 'P',
 } codec_tag;
 

@@ -76,11 +76,7 @@ destroy(module_state *state, subi_interp *i)
     if (subi_interp_kind(i) == SUBI_KIND_MAIN || subi_interp_kind(i) == SUBI_KIND_FOREIGN) {
         return raise_run(SUBI_BUSY, i);
     }
-    // begin_close first by itself: a running interpreter is an error here, not a reason to wait
-    if (subi_interp_state(i) == SUBI_STATE_RUNNING) {
-        return raise_run(SUBI_BUSY, i);
-    }
-    subi_result r = subi_lifecycle_close(state, i, SUBI_FOREVER);
+    subi_result r = subi_lifecycle_close(state, i, SUBI_TRY, SUBI_FOREVER);
     if (r == SUBI_OK) {
         Py_RETURN_NONE;
     }
@@ -264,7 +260,7 @@ parse_shared(module_state *state, PyObject *shared, subi_message *m)
 static PyObject *
 raise_failure(module_state *state, run *r)
 {
-    PyObject *items = subi_run_failure(state, r);
+    PyObject *items = subi_failure_items(state, &r->failure);
     if (items != NULL) {
         PyErr_Format(state->LegacyRunFailedError, "%U: %U",
                      PyTuple_GET_ITEM(items, FAILURE_TYPE_STR),
@@ -283,19 +279,17 @@ run_string(module_state *state, subi_interp *i, const char *script, PyObject *sh
         return NULL;
     }
     run r = {.script = script, .shared = parsed == 0 ? &m : NULL};
-    subi_result began = subi_run(i, &r);
+    subi_result began = subi_run(state, i, &r);
     subi_message_fini(&m);
     if (began != SUBI_OK) {
         return raise_run(began, i);
     }
-    switch (r.outcome) {
-    case RUN_SUCCEEDED:
-        Py_RETURN_NONE;
-    case RUN_SIGNALLED:
-        return NULL;
-    default:
-        return raise_failure(state, &r);
+    PyObject *result = r.outcome == RUN_SUCCEEDED ? Py_NewRef(Py_None) : NULL;
+    if (r.outcome == RUN_RAISED) {
+        raise_failure(state, &r);
     }
+    subi_run_fini(&r);
+    return result;
 }
 
 PyDoc_STRVAR(run_string_doc, "run_string(id, script, shared)\n\n"

@@ -278,7 +278,7 @@ SUBI_EXPORT const void *subi_interp_native(const subi_interp *i);
 SUBI_EXPORT void *subi_interp_data(const subi_interp *i);
 
 // idle -> running, for the calling thread alone. SUBI_BUSY (running), SUBI_CLOSED, SUBI_FORKED.
-SUBI_EXPORT subi_result subi_interp_enter(subi_interp *i);
+SUBI_EXPORT subi_result subi_interp_enter(subi_interp *i, int64_t deadline);
 
 // running -> idle. Returns true when the interpreter has been orphaned meanwhile (see
 // subi_interp_drop_user): the caller has to close it.

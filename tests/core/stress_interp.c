@@ -47,7 +47,8 @@ static void
 finish_closing(slot *s, subi_interp *i, bool close)
 {
     must(atomic_fetch_add(&s->inside, 1) == 0);
-    must(subi_interp_state(i) == SUBI_STATE_CLOSING && subi_interp_enter(i) == SUBI_CLOSED);
+    must(subi_interp_state(i) == SUBI_STATE_CLOSING &&
+         subi_interp_enter(i, SUBI_TRY) == SUBI_CLOSED);
     must(subi_interp_lookup(subi_interp_id(i)) == NULL);
     must(atomic_fetch_sub(&s->inside, 1) == 1);
     subi_interp_end_close(i, close);
@@ -76,7 +77,7 @@ begin_close(slot *s, subi_interp *i, int64_t deadline, bool close)
 static void
 run_once(slot *s, subi_interp *i, bool orphan)
 {
-    subi_result r = subi_interp_enter(i);
+    subi_result r = subi_interp_enter(i, SUBI_TRY);
     must(r == SUBI_OK || r == SUBI_BUSY || r == SUBI_CLOSED);
     if (r == SUBI_OK) {
         must(atomic_fetch_add(&s->inside, 1) == 0);

@@ -134,7 +134,7 @@ test_by_the_reaper(void)
     drop_elsewhere(lend(i, &n));
     await(atomic_load(&n) == 1);
     ok(true, "an idle owner is visited");
-    must(subi_interp_enter(i) == SUBI_OK);
+    must(subi_interp_enter(i, SUBI_TRY) == SUBI_OK);
     for (int k = 0; k < 100; k++) {
         drop_elsewhere(lend(i, &n));
     }
@@ -238,7 +238,7 @@ test_lingering(void)
     atomic_int n = 0;
     subi_export *a, *b;
     subi_interp *i = new_lingering(&a, &b, &n);
-    ok(subi_interp_state(i) == SUBI_STATE_CLOSED && subi_interp_enter(i) == SUBI_CLOSED &&
+    ok(subi_interp_state(i) == SUBI_STATE_CLOSED && subi_interp_enter(i, SUBI_TRY) == SUBI_CLOSED &&
            subi_running() == 0,
        "one that lingers is closed");
     drop_elsewhere(a);

@@ -99,7 +99,7 @@ check_new_channel(void)
 static void
 check_interps(void)
 {
-    child_must(subi_interp_stale(interp) && subi_interp_enter(interp) == SUBI_FORKED);
+    child_must(subi_interp_stale(interp) && subi_interp_enter(interp, SUBI_TRY) == SUBI_FORKED);
     child_must(subi_interp_begin_close(interp, SUBI_FOREVER) == SUBI_FORKED);
     child_must(subi_interp_state(interp) == SUBI_STATE_CLOSED && !subi_interp_leave(interp));
     subi_interp_hold_user(interp);
@@ -111,7 +111,8 @@ check_interps(void)
     subi_interp_drop(m);
     child_must(subi_interp_new(SUBI_KIND_OWN, "child", 0, &i) == SUBI_OK);
     child_must(subi_interp_id(i) > interp_id && subi_interp_lookup(interp_id) == NULL);
-    child_must(!subi_interp_leave(i) && subi_interp_enter(i) == SUBI_OK && !subi_interp_leave(i));
+    child_must(!subi_interp_leave(i) && subi_interp_enter(i, SUBI_TRY) == SUBI_OK &&
+               !subi_interp_leave(i));
     child_must(subi_interp_begin_close(i, SUBI_FOREVER) == SUBI_OK);
     subi_interp_end_close(i, true);
     subi_interp_drop(i);

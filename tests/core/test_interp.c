@@ -27,7 +27,7 @@ test_main(void)
     ok(subi_interp_kind(m) == SUBI_KIND_MAIN && subi_interp_owner(m) == SUBI_NOBODY,
        "and no owner");
     ok(subi_interp_state(m) == SUBI_STATE_RUNNING, "it is always running");
-    ok(subi_interp_enter(m) == SUBI_BUSY, "so nobody enters it");
+    ok(subi_interp_enter(m, SUBI_TRY) == SUBI_BUSY, "so nobody enters it");
     subi_interp_drop(m);
     subi_interp_drop(again);
 }
@@ -40,22 +40,23 @@ test_states(void)
            subi_interp_kind(i) == SUBI_KIND_OWN,
        "a record keeps what it was made with");
     ok(subi_interp_state(i) == SUBI_STATE_RUNNING, "a new one is running: it is being made");
-    ok(subi_interp_enter(i) == SUBI_BUSY, "nobody else can enter");
+    ok(subi_interp_enter(i, SUBI_TRY) == SUBI_BUSY, "nobody else can enter");
     ok(!subi_interp_leave(i) && subi_interp_state(i) == SUBI_STATE_IDLE, "then it is idle");
-    ok(subi_interp_enter(i) == SUBI_OK && subi_interp_enter(i) == SUBI_BUSY, "one run at a time");
+    ok(subi_interp_enter(i, SUBI_TRY) == SUBI_OK && subi_interp_enter(i, SUBI_TRY) == SUBI_BUSY,
+       "one run at a time");
     ok(subi_interp_begin_close(i, SUBI_TRY) == SUBI_BUSY, "a running one does not close");
     ok(subi_interp_begin_close(i, SUBI_FOREVER) == SUBI_BUSY, "nor waits for its own thread's run");
     subi_interp_leave(i);
     ok(subi_interp_begin_close(i, SUBI_TRY) == SUBI_OK, "an idle one closes");
-    ok(subi_interp_state(i) == SUBI_STATE_CLOSING && subi_interp_enter(i) == SUBI_CLOSED,
+    ok(subi_interp_state(i) == SUBI_STATE_CLOSING && subi_interp_enter(i, SUBI_TRY) == SUBI_CLOSED,
        "closing");
     ok(subi_interp_begin_close(i, SUBI_FOREVER) == SUBI_CLOSED, "one closing at a time");
     subi_interp_end_close(i, false);
-    ok(subi_interp_enter(i) == SUBI_OK, "a failed closing gives it back");
+    ok(subi_interp_enter(i, SUBI_TRY) == SUBI_OK, "a failed closing gives it back");
     subi_interp_leave(i);
     must(subi_interp_begin_close(i, SUBI_FOREVER) == SUBI_OK);
     subi_interp_end_close(i, true);
-    ok(subi_interp_state(i) == SUBI_STATE_CLOSED && subi_interp_enter(i) == SUBI_CLOSED &&
+    ok(subi_interp_state(i) == SUBI_STATE_CLOSED && subi_interp_enter(i, SUBI_TRY) == SUBI_CLOSED &&
            subi_interp_begin_close(i, SUBI_TRY) == SUBI_CLOSED,
        "closed is closed");
     subi_interp_drop(i);
@@ -125,13 +126,13 @@ test_users(void)
     ok(!subi_interp_drop_user(i) && subi_interp_drop_user(i),
        "the last user of an idle one closes");
     subi_interp_hold_user(i);
-    must(subi_interp_enter(i) == SUBI_OK);
+    must(subi_interp_enter(i, SUBI_TRY) == SUBI_OK);
     ok(!subi_interp_drop_user(i), "while it runs the last user does not");
     ok(subi_interp_leave(i), "the end of the run does");
-    must(subi_interp_enter(i) == SUBI_OK);
+    must(subi_interp_enter(i, SUBI_TRY) == SUBI_OK);
     ok(!subi_interp_leave(i), "and only that run");
     subi_interp_hold_user(i);
-    must(subi_interp_enter(i) == SUBI_OK && !subi_interp_drop_user(i));
+    must(subi_interp_enter(i, SUBI_TRY) == SUBI_OK && !subi_interp_drop_user(i));
     subi_interp_hold_user(i);
     ok(!subi_interp_leave(i), "a user who comes in time keeps it open");
     must(subi_interp_drop_user(i));
@@ -168,7 +169,7 @@ test_close_waits(void)
     subi_interp_leave(i);
     bool all = true;
     for (int round = 0; round < 1000 / TAP_SLOW; round++) {
-        must(subi_interp_enter(i) == SUBI_OK);
+        must(subi_interp_enter(i, SUBI_TRY) == SUBI_OK);
         closer w = {.interp = i, .deadline = SUBI_FOREVER};
         t = tap_thread(begin_close, &w);
         await(atomic_load(&w.started));

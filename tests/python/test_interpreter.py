@@ -248,9 +248,13 @@ def test_an_exception_of_an_interpreter_in_an_interpreter(interp: Interpreter) -
 @pytest.mark.parametrize(
     ("code", "error", "message"),
     [
-        (None, TypeError, "code must be str, got NoneType"),
-        (b"1", TypeError, "code must be str, got bytes"),
-        (compile("1", "", "exec"), TypeError, "code must be str, got code"),
+        (None, TypeError, "code must be str, a code object or a function, got NoneType"),
+        (b"1", TypeError, "code must be str, a code object or a function, got bytes"),
+        (len, TypeError, "got builtin_function_or_method"),
+        (lambda n: 1, TypeError, "has parameters: use call"),
+        (lambda *, n=1: 1, TypeError, "has parameters: use call"),
+        (lambda *n: 1, TypeError, "has parameters: use call"),
+        ((lambda n: lambda: n)(1), TypeError, "is a closure: use call"),
         ("1\0", ValueError, "null bytes"),
         ("'\udc80'", ValueError, "surrogates not allowed"),
     ],
@@ -416,7 +420,9 @@ def test_closing_while_it_runs(interp: Interpreter, timeout: float, error: type[
 @all_kinds
 def test_closing_waits_for_the_run(interp: Interpreter) -> None:
     with running(interp):
-        closing = start(interp.close)
+        with pytest.raises(InterpreterError, match="is already running"):
+            interp.close()
+        closing = start(interp.close, None)
     closing.result(WAIT)
     assert interp not in list_all()
 

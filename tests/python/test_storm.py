@@ -179,7 +179,7 @@ CLOSE_AFTER_HANDING_OVER = """
         outcome = []
         t = threading.Thread(target=run, args=[interp, recv, outcome])
         t.start()
-        interp.close()
+        interp.close(timeout=None)
         t.join()
         assert len(outcome) == 1, outcome
         assert len(recv) == (outcome[0] == "ran"), (outcome, len(recv))

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+#include "call.h"
+
+#include "blocking.h"
+#include "codec/codec.h"
+#include "codec/function.h"
+#include "errors.h"
+#include "interp_type.h"
+#include "run.h"
+
+#define CALLS "subinterpreters._calls"
+
+// What the call has returned, or None. Frees what r has.
+static PyObject *
+perform(PyObject *self, run *r)
+{
+    module_state *state = get_state_of(self);
+    subi_interp *i = subi_interp_of(self);
+    if (state == NULL) {
+        return NULL;
+    }
+    subi_result began = subi_run(state, i, r);
+    if (began == SUBI_INTERRUPTED) {
+        return NULL;
+    }
+    if (began != SUBI_OK) {
+        return subi_raise_interp(state, began, subi_interp_id(i));
+    }
+    PyObject *result = NULL;
+    if (r->outcome == RUN_SUCCEEDED) {
+        result = subi_decode(state, &r->result);
+    }
+    else if (r->outcome == RUN_RAISED) {
+        subi_failure_raise(state, &r->failure);
+    }
+    subi_run_fini(r);
+    return result;
+}
+
+// Calls a function of _calls.py with self, args and kwds.
+static PyObject *
+call_helper(const char *name, PyObject *self, PyObject *args, PyObject *kwds)
+{
+    PyObject *module = PyImport_ImportModule(CALLS);
+    PyObject *function = module != NULL ? PyObject_GetAttrString(module, name) : NULL;
+    PyObject *head = PyTuple_Pack(1, self);
+    PyObject *all = head != NULL ? PySequence_Concat(head, args) : NULL;
+    PyObject *result = function != NULL && all != NULL ? PyObject_Call(function, all, kwds) : NULL;
+    Py_XDECREF(module);
+    Py_XDECREF(function);
+    Py_XDECREF(head);
+    Py_XDECREF(all);
+    return result;
+}
+
+// ---- exec -------------------------------------------------------------------------------------
+
+const char subi_exec_doc[] = PyDoc_STR(
+    "exec(code, /, *, timeout=None)\n--\n\n"
+    "Run code in the interpreter's __main__ module and wait for its end.\n\n"
+    "Args:\n"
+    "    code: source code as a str, a code object, or a function without parameters that\n"
+    "        is no closure: of this its code is run, and its global names are those of the\n"
+    "        interpreter's __main__.\n"
+    "    timeout: seconds after which the code is interrupted, as by interrupt(). None is\n"
+    "        for ever, and the code then runs on the calling thread.\n\n"
+    "Raises:\n"
+    "    ExecutionFailed: the code raised an exception; see its attribute `excinfo`.\n"
+    "    TimeoutError: the time is over.\n"
+    "    InterpreterError: the interpreter is running already.\n"
+    "    InterpreterClosedError: it is closed.\n"
+    "    TypeError, ValueError: an argument is not as above, or code has a null character.");
+
+static PyObject *
+exec_text(PyObject *self, PyObject *code)
+{
+    Py_ssize_t size;
+    const char *script = PyUnicode_AsUTF8AndSize(code, &size);
+    if (script == NULL) {
+        return NULL;
+    }
+    if (strlen(script) != (size_t)size) {
+        PyErr_SetString(PyExc_ValueError, "source code string cannot contain null bytes");
+        return NULL;
+    }
+    run r = {.script = script, .wanted = FAILURE_WITH_TRACEBACK};
+    return perform(self, &r);
+}
+
+static PyObject *
+exec_object(PyObject *self, PyObject *code)
+{
+    subi_message m;
+    PyObject *description = subi_script_describe(code);
+    int encoded = description != NULL ? subi_encode(get_state_of(self), description, &m) : -1;
+    Py_XDECREF(description);
+    if (encoded < 0) {
+        return NULL;
+    }
+    run r = {.code = &m, .wanted = FAILURE_WITH_TRACEBACK};
+    PyObject *result = perform(self, &r);
+    subi_message_fini(&m);
+    return result;
+}
+
+PyObject *
+subi_interpreter_exec(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    static char *keywords[] = {"", "timeout", NULL};
+    PyObject *code, *timeout = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwds, "O|$O:exec", keywords, &code, &timeout)) {
+        return NULL;
+    }
+    if (timeout != Py_None) {
+        return call_helper("exec_in_time", self, args, kwds);
+    }
+    return PyUnicode_Check(code) ? exec_text(self, code) : exec_object(self, code);
+}
+
+// ---- call -------------------------------------------------------------------------------------
+
+const char subi_call_doc[] = PyDoc_STR(
+
+    "call(callable, /, *args, **kwargs)\n--\n\n"
+    "Call something in the interpreter and return what it returns.\n\n"
+    "Functions and classes of modules are found there by their names. Other functions are sent\n"
+    "as their code, if they refer to nothing else; else, and if they are closures or defined in\n"
+    "__main__, with what they refer to, which needs cloudpickle.\n\n"
+    "Args:\n"
+    "    callable, args, kwargs: what SendChannel.send() can send.\n"
+    "    timeout: of the kwargs this is for call() itself, unless callable has a parameter of\n"
+    "        that name: seconds after which it is interrupted, as by interrupt().\n\n"
+    "Returns:\n    A copy of what callable has returned.\n\n"
+    "Raises:\n"
+    "    The exception that callable has raised, of the same type, if it can be sent; it is an\n"
+    "        ExecutionFailed as well, unless its type does not allow that, and has one with the\n"
+    "        traceback as its cause. Otherwise just ExecutionFailed.\n"
+    "    NotShareableError: an argument, or what callable returned, cannot be sent.\n"
+    "    TimeoutError: the time is over.\n"
+    "    InterpreterError: the interpreter is running already.\n"
+    "    InterpreterClosedError: it is closed.");
+
+static PyObject *
+call_now(PyObject *self, PyObject *args, PyObject *kwds, int64_t deadline)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
+    PyObject *rest = PyTuple_GetSlice(args, 1, count);
+    PyObject *named = kwds != NULL ? Py_NewRef(kwds) : PyDict_New();
+    PyObject *parts = NULL;
+    if (rest != NULL && named != NULL) {
+        parts = PyTuple_Pack(3, PyTuple_GET_ITEM(args, 0), rest, named);
+    }
+    Py_XDECREF(rest);
+    Py_XDECREF(named);
+    subi_message m;
+    int encoded = parts != NULL ? subi_encode(get_state_of(self), parts, &m) : -1;
+    Py_XDECREF(parts);
+    if (encoded < 0) {
+        return NULL;
+    }
+    run r = {.call = &m, .wanted = FAILURE_WITH_EXCEPTION, .deadline = deadline};
+    PyObject *result = perform(self, &r);
+    subi_message_fini(&m);
+    return result;
+}
+
+PyObject *
+subi_interpreter_call(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    if (PyTuple_GET_SIZE(args) == 0) {
+        PyErr_SetString(PyExc_TypeError, "call() needs what to call");
+        return NULL;
+    }
+    PyObject *timeout = kwds != NULL ? PyDict_GetItemString(kwds, "timeout") : NULL;  // borrowed
+    if (timeout != NULL) {
+        return call_helper("call_in_time", self, args, kwds);
+    }
+    return call_now(self, args, kwds, SUBI_TRY);
+}
+
+const char subi_call_waiting_doc[] =
+    PyDoc_STR("_call(callable, /, *args, **kwargs)\n--\n\n"
+              "As call(), but waits while another thread runs something in it.");
+
+PyObject *
+subi_interpreter_call_waiting(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    if (PyTuple_GET_SIZE(args) == 0) {
+        PyErr_SetString(PyExc_TypeError, "_call() needs what to call");
+        return NULL;
+    }
+    return call_now(self, args, kwds, SUBI_FOREVER);
+}
+
+const char subi_call_in_thread_doc[] =
+    PyDoc_STR("call_in_thread(callable, /, *args, **kwargs)\n--\n\n"
+              "Call something in the interpreter on a new thread. What it returns is dropped; an\n"
+              "exception is reported by threading.excepthook. See submit() for both.\n\n"
+              "Returns:\n    The threading.Thread, which has been started.");
+
+PyObject *
+subi_interpreter_call_in_thread(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    return call_helper("call_in_thread", self, args, kwds);
+}
+
+const char subi_submit_doc[] =
+    PyDoc_STR("submit(callable, /, *args, **kwargs)\n--\n\n"
+              "Call something in the interpreter on a thread that stays with it, after what was\n"
+              "submitted before. close() waits for all of it.\n\n"
+              "Returns:\n"
+              "    A concurrent.futures.Future. It gets what call() would return or raise.");
+
+PyObject *
+subi_interpreter_submit(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    return call_helper("submit", self, args, kwds);
+}
+
+// ---- prepare_main -----------------------------------------------------------------------------
+
+const char subi_prepare_main_doc[] =
+    PyDoc_STR("prepare_main(ns=None, /, **kwargs)\n--\n\n"
+              "Bind names in the interpreter's __main__ module.\n\n"
+              "Args:\n"
+              "    ns: a dict of names and values.\n"
+              "    kwargs: more of them, which win over ns.\n\n"
+              "Raises:\n"
+              "    NotShareableError: a value cannot be sent (see SendChannel.send).\n"
+              "    InterpreterError: the interpreter is running.\n"
+              "    InterpreterClosedError: it is closed.\n"
+              "    TypeError: ns is no dict, or a name in it no str.");
+
+static PyObject *
+merged_names(PyObject *ns, PyObject *kwds)
+{
+    if (ns != Py_None && !PyDict_Check(ns)) {
+        return PyErr_Format(PyExc_TypeError, "ns must be a dict or None, got %.100s",
+                            Py_TYPE(ns)->tp_name);
+    }
+    PyObject *names = ns != Py_None ? PyDict_Copy(ns) : PyDict_New();
+    if (names != NULL && kwds != NULL && PyDict_Update(names, kwds) < 0) {
+        Py_CLEAR(names);
+    }
+    return names;
+}
+
+PyObject *
+subi_interpreter_prepare_main(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    PyObject *ns = Py_None;
+    subi_message m;
+    if (!PyArg_ParseTuple(args, "|O:prepare_main", &ns)) {
+        return NULL;
+    }
+    PyObject *names = merged_names(ns, kwds);
+    if (names == NULL) {
+        return NULL;
+    }
+    int packed = subi_run_pack(get_state_of(self), names, NULL, &m);
+    Py_DECREF(names);
+    if (packed < 0) {
+        return NULL;
+    }
+    run r = {.shared = &m, .wanted = FAILURE_WITH_TRACEBACK};
+    PyObject *result = perform(self, &r);
+    subi_message_fini(&m);
+    return result;
+}

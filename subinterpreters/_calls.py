@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Calls in other interpreters: what of them needs threads, and the exceptions that they raise.
+
+Interpreter's methods import this when they need it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from typing import Any
+
+from subinterpreters._subinterpreters import ExecutionFailed, Interpreter
+
+# ---- exceptions ----------------------------------------------------------------------------------
+
+_both: dict[type[BaseException], type[BaseException] | None] = {}
+
+
+def _reduce(self: BaseException) -> Any:
+    original = type(self).__mro__[1]
+    return original, self.args, {k: v for k, v in vars(self).items() if k != "excinfo"}
+
+
+def _join(cls: type[BaseException]) -> type[BaseException] | None:
+    """Return a class that is both `cls` and ExecutionFailed, or None if there can be none."""
+    namespace = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "__reduce__": _reduce,  # sent on, it is just the original again
+    }
+    try:
+        return type(cls)(cls.__name__, (cls, ExecutionFailed), namespace)
+    except Exception:  # noqa: BLE001 (their layouts or metaclasses do not go together)
+        return None
+
+
+def rebuild(exc: BaseException, failed: ExecutionFailed) -> BaseException:
+    """Return what a call raises here when `exc` is what it raised there.
+
+    That is an exception of the same type, and of the type ExecutionFailed, too, where that is possible, so
+    that whoever expects the one or the other catches it.
+    """
+    cls = type(exc)
+    if cls not in _both:
+        _both[cls] = _join(cls) if cls.__reduce__ is BaseException.__reduce__ else None
+    both = _both[cls]
+    if both is not None:
+        try:
+            joined = both(*exc.args)
+            vars(joined).update(vars(exc), excinfo=failed.excinfo)
+            exc = joined
+        except Exception:  # noqa: BLE001 (its __init__ wants something else)
+            pass
+    exc.__cause__ = failed
+    return exc
+
+
+# ---- threads -------------------------------------------------------------------------------------
+
+
+def call_in_thread(
+    interp: Interpreter, callable: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> threading.Thread:
+    """See Interpreter.call_in_thread."""
+    thread = threading.Thread(target=interp.call, args=(callable, *args), kwargs=kwargs)
+    thread.start()
+    return thread
+
+
+class Worker:
+    """The thread that stays with an interpreter, and what it has to do there."""
+
+    def __init__(self, interp: Interpreter) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=interp.name)
+        self._last: Future[Any] | None = None
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self._last = self._executor.submit(function, *args, **kwargs)
+        return self._last
+
+    def finish(self, timeout: float | None) -> None:
+        """Wait until all that was submitted is done; nothing can be submitted any more."""
+        last = self._last
+        if last is not None and not wait_for([last], timeout).done:
+            raise TimeoutError("what was submitted to the interpreter is not done")
+        self._executor.shutdown()
+
+
+_making = threading.Lock()
+
+
+def _worker(interp: Interpreter) -> Worker:
+    with _making:
+        if interp._worker is None:
+            interp._worker = Worker(interp)
+        worker: Worker = interp._worker
+        return worker
+
+
+def submit(
+    interp: Interpreter, callable: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Future[Any]:
+    """See Interpreter.submit."""
+    return _worker(interp).submit(interp._call, callable, *args, **kwargs)
