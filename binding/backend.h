@@ -5,6 +5,8 @@
 #ifndef SUBI_BACKEND_H
 #define SUBI_BACKEND_H
 
+#include <stdatomic.h>
+
 #include "state.h"
 
 struct birth;
@@ -25,6 +27,8 @@ typedef struct native {
     struct birth *birth;             // renew.c: the state it was born with; NULL: not noted
     struct kept_thread_state *kept;  // thread_state.c: this interpreter's thread states
     PyThreadState *current;          // of the run in progress, else NULL
+    subi_thread *runner;             // its thread; borrowed
+    _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress
     PyThreadState *outer;            // the caller's thread state during a run; NULL: it had none
     const struct runtime *outer_runtime;  // the one that outer belongs to
     PyObject *signal;  // an exception that belongs to outer's interpreter, or NULL

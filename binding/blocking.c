@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "backend.h"
+#include "interrupt.h"
 #include "runtime.h"
 
 int
@@ -73,6 +74,9 @@ subi_handle_signals_here(native *n)
 int
 subi_check_signals(module_state *state)
 {
+    if (subi_interrupt_take()) {
+        return -1;
+    }
     native *n = run_of(state->self, PyThreadState_Get());
     if (n == NULL) {
         return PyErr_CheckSignals();

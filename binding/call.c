@@ -6,6 +6,8 @@
 #include "codec/function.h"
 #include "errors.h"
 #include "interp_type.h"
+#include "interrupt.h"
+#include "lifecycle.h"
 #include "run.h"
 
 #define CALLS "subinterpreters._calls"
@@ -164,32 +166,43 @@ call_now(PyObject *self, PyObject *args, PyObject *kwds, int64_t deadline)
     return result;
 }
 
+static PyObject *
+call_something(PyObject *self, PyObject *args, PyObject *kwds, int64_t deadline)
+{
+    if (PyTuple_GET_SIZE(args) == 0) {
+        PyErr_SetString(PyExc_TypeError, "there is nothing to call");
+        return NULL;
+    }
+    return call_now(self, args, kwds, deadline);
+}
+
 PyObject *
 subi_interpreter_call(PyObject *self, PyObject *args, PyObject *kwds)
 {
-    if (PyTuple_GET_SIZE(args) == 0) {
-        PyErr_SetString(PyExc_TypeError, "call() needs what to call");
-        return NULL;
-    }
     PyObject *timeout = kwds != NULL ? PyDict_GetItemString(kwds, "timeout") : NULL;  // borrowed
     if (timeout != NULL) {
         return call_helper("call_in_time", self, args, kwds);
     }
-    return call_now(self, args, kwds, SUBI_TRY);
+    return call_something(self, args, kwds, SUBI_TRY);
+}
+
+const char subi_call_now_doc[] = PyDoc_STR("_call_now(callable, /, *args, **kwargs)\n--\n\n"
+                                           "As call(), but all kwargs are for callable.");
+
+PyObject *
+subi_interpreter_call_now(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    return call_something(self, args, kwds, SUBI_TRY);
 }
 
 const char subi_call_waiting_doc[] =
     PyDoc_STR("_call(callable, /, *args, **kwargs)\n--\n\n"
-              "As call(), but waits while another thread runs something in it.");
+              "As _call_now(), but waits while another thread runs something in it.");
 
 PyObject *
 subi_interpreter_call_waiting(PyObject *self, PyObject *args, PyObject *kwds)
 {
-    if (PyTuple_GET_SIZE(args) == 0) {
-        PyErr_SetString(PyExc_TypeError, "_call() needs what to call");
-        return NULL;
-    }
-    return call_now(self, args, kwds, SUBI_FOREVER);
+    return call_something(self, args, kwds, SUBI_FOREVER);
 }
 
 const char subi_call_in_thread_doc[] =
@@ -215,6 +228,65 @@ PyObject *
 subi_interpreter_submit(PyObject *self, PyObject *args, PyObject *kwds)
 {
     return call_helper("submit", self, args, kwds);
+}
+
+// ---- interrupt --------------------------------------------------------------------------------
+
+const char subi_interrupt_doc[] = PyDoc_STR(
+    "interrupt(exc=KeyboardInterrupt, /)\n--\n\n"
+    "Make the code that runs in the interpreter raise an exception.\n\n"
+    "It is raised at the next bytecode, or out of a wait on a channel. What runs in C meanwhile,\n"
+    "and other waits such as time.sleep(), are not interrupted. Code may catch it.\n\n"
+    "Args:\n    exc: a class of exceptions that the interpreter can import.\n\n"
+    "Returns:\n    Whether code was running. It may have ended before it was interrupted.\n\n"
+    "Raises:\n"
+    "    InterpreterError: it was not made by create().\n"
+    "    InterpreterClosedError: it is closed.\n"
+    "    TypeError: exc is no class of exceptions.\n"
+    "    NotShareableError: exc cannot be sent.");
+
+static PyObject *
+interrupt_now(PyObject *self, module_state *state, PyObject *exc)
+{
+    subi_interp *i = subi_interp_of(self);
+    interruption what = subi_interruption(i, INTERRUPT_CLASS);
+    if (subi_encode(state, exc, &what.exception) < 0) {
+        return NULL;
+    }
+    subi_result r;
+    Py_BEGIN_ALLOW_THREADS
+    r = subi_interrupt(i, what, SUBI_TRY);
+    Py_END_ALLOW_THREADS
+    return r == SUBI_NOMEM ? PyErr_NoMemory() : Py_NewRef(Py_True);
+}
+
+PyObject *
+subi_interpreter_interrupt(PyObject *self, PyObject *args)
+{
+    module_state *state = get_state_of(self);
+    subi_interp *i = subi_interp_of(self);
+    PyObject *exc = PyExc_KeyboardInterrupt;
+    if (state == NULL || !PyArg_ParseTuple(args, "|O:interrupt", &exc)) {
+        return NULL;
+    }
+    if (!PyExceptionClass_Check(exc)) {
+        return PyErr_Format(PyExc_TypeError, "exc must be a class of exceptions, got %R", exc);
+    }
+    if (subi_interp_stale(i)) {
+        return subi_raise_interp(state, SUBI_FORKED, subi_interp_id(i));
+    }
+    if (!subi_lifecycle_is_ours(i)) {
+        return PyErr_Format(state->InterpreterError, "interpreter %lld was not made by create()",
+                            (long long)subi_interp_id(i));
+    }
+    switch (subi_interp_state(i)) {
+    case SUBI_STATE_RUNNING:
+        return interrupt_now(self, state, exc);
+    case SUBI_STATE_IDLE:
+        Py_RETURN_FALSE;
+    default:
+        return subi_raise_interp(state, SUBI_CLOSED, subi_interp_id(i));
+    }
 }
 
 // ---- prepare_main -----------------------------------------------------------------------------

@@ -8,13 +8,18 @@
 
 PyObject *subi_interpreter_exec(PyObject *self, PyObject *args, PyObject *kwds);
 PyObject *subi_interpreter_call(PyObject *self, PyObject *args, PyObject *kwds);
+PyObject *subi_interpreter_call_now(PyObject *self, PyObject *args, PyObject *kwds);
 PyObject *subi_interpreter_call_waiting(PyObject *self, PyObject *args, PyObject *kwds);
 PyObject *subi_interpreter_call_in_thread(PyObject *self, PyObject *args, PyObject *kwds);
 PyObject *subi_interpreter_submit(PyObject *self, PyObject *args, PyObject *kwds);
 PyObject *subi_interpreter_prepare_main(PyObject *self, PyObject *args, PyObject *kwds);
 
+PyObject *subi_interpreter_interrupt(PyObject *self, PyObject *args);
+
+extern const char subi_interrupt_doc[];
 extern const char subi_exec_doc[];
 extern const char subi_call_doc[];
+extern const char subi_call_now_doc[];
 extern const char subi_call_waiting_doc[];
 extern const char subi_call_in_thread_doc[];
 extern const char subi_submit_doc[];

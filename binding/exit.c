@@ -70,7 +70,9 @@ interrupt_running(int64_t deadline)
         }
         // not one that is still being made
         if (subi_interp_native(i) != NULL && subi_lifecycle_is_ours(i)) {
-            delivered = subi_interrupt(i, deadline) == SUBI_OK && delivered;
+            delivered =
+                subi_interrupt(i, subi_interruption(i, INTERRUPT_EXIT), deadline) == SUBI_OK &&
+                delivered;
         }
         subi_interp_drop(i);
     }

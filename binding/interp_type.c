@@ -329,9 +329,11 @@ interpreter_exit(PyObject *self, PyObject *args)
 static PyMethodDef interpreter_methods[] = {
     METHOD("exec", subi_interpreter_exec, subi_exec_doc),
     METHOD("call", subi_interpreter_call, subi_call_doc),
+    METHOD("_call_now", subi_interpreter_call_now, subi_call_now_doc),
     METHOD("_call", subi_interpreter_call_waiting, subi_call_waiting_doc),
     METHOD("call_in_thread", subi_interpreter_call_in_thread, subi_call_in_thread_doc),
     METHOD("submit", subi_interpreter_submit, subi_submit_doc),
+    {"interrupt", subi_interpreter_interrupt, METH_VARARGS, subi_interrupt_doc},
     METHOD("prepare_main", subi_interpreter_prepare_main, subi_prepare_main_doc),
     {"is_running", interpreter_is_running, METH_NOARGS,
      "is_running()\n--\n\nWhether code is running in its __main__ module."},

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 
 #include "backend.h"
+#include "codec/codec.h"
 #include "runtime.h"
 #include "thread_state.h"
 
 // Taking a GIL cannot be given up, so a thread of its own does it, and says so when it is done.
 typedef struct delivery {
-    subi_interp *i;               // one reference; pinned until the exceptions are raised
+    subi_interp *i;  // one reference; pinned until the exceptions are raised
+    interruption what;
     PyThread_type_lock done;      // held until the exceptions are raised
     _Atomic unsigned references;  // atomic: of both threads; the last one frees
 } delivery;
@@ -20,6 +22,7 @@ drop(delivery *d)
 {
     if (atomic_fetch_sub(&d->references, 1) == 1) {
         subi_interp_drop(d->i);
+        subi_message_fini(&d->what.exception);
         PyThread_free_lock(d->done);
         free(d);
     }
@@ -33,22 +36,71 @@ is_running(const native *n, const PyThreadState *t)
     return t == n->current || !subi_thread_state_is_kept(n, t);
 }
 
+static void
+interrupt_all(native *n, const PyThreadState *mine)
+{
+    PyThreadState *t = PyInterpreterState_ThreadHead(n->interp);
+    for (; t != NULL; t = PyThreadState_Next(t)) {
+        if (t != mine && is_running(n, t)) {
+            PyThreadState_SetAsyncExc(t->thread_id, PyExc_SystemExit);
+        }
+    }
+}
+
+// The run may wait on a channel: it sees the exception when it is interrupted there.
+static void
+interrupt_run(native *n, const interruption *what)
+{
+    PyObject *exc = what->kind == INTERRUPT_CLASS ? subi_decode(NULL, &what->exception)
+                                                  : Py_NewRef(PyExc_KeyboardInterrupt);
+    if (exc == NULL || !PyExceptionClass_Check(exc)) {
+        PyErr_Clear();  // it cannot be had here: any other will do
+        Py_XSETREF(exc, Py_NewRef(PyExc_KeyboardInterrupt));
+    }
+    if (n->current != NULL &&
+        atomic_load(&n->runs) == what->run) {  // after imports, which let it go on
+        PyThreadState_SetAsyncExc(n->current->thread_id, exc);
+        subi_thread_interrupt(n->runner);
+    }
+    Py_DECREF(exc);
+}
+
 void
-subi_interrupt_here(native *n)
+subi_interrupt_here(native *n, const interruption *what)
 {
     PyThreadState *mine = PyThreadState_New(n->interp);
     if (mine == NULL) {
         return;
     }
     PyEval_RestoreThread(mine);
-    for (PyThreadState *t = PyInterpreterState_ThreadHead(n->interp); t != NULL;
-         t = PyThreadState_Next(t)) {
-        if (t != mine && is_running(n, t)) {
-            PyThreadState_SetAsyncExc(t->thread_id, PyExc_SystemExit);
-        }
+    if (what->kind == INTERRUPT_EXIT) {
+        interrupt_all(n, mine);
+    }
+    else {
+        interrupt_run(n, what);
     }
     PyThreadState_Clear(mine);
     PyThreadState_DeleteCurrent();
+}
+
+bool
+subi_interrupt_take(void)
+{
+    PyThreadState *mine = PyThreadState_Get();
+    PyObject *exc = mine->async_exc;
+    if (exc == NULL) {
+        return false;
+    }
+    mine->async_exc = NULL;
+    PyErr_SetNone(exc);
+    Py_DECREF(exc);
+    return true;
+}
+
+void
+subi_interrupt_drop(void)
+{
+    Py_CLEAR(PyThreadState_Get()->async_exc);
 }
 
 static void
@@ -56,14 +108,14 @@ deliver(void *arg)
 {
     delivery *d = arg;
     native *n = subi_interp_data(d->i);
-    n->runtime->interrupt(n);
+    n->runtime->interrupt(n, &d->what);
     subi_interp_unpin(d->i);
     PyThread_release_lock(d->done);
     drop(d);
 }
 
 static delivery *
-start_delivery(subi_interp *i)
+start_delivery(subi_interp *i, interruption what)
 {
     delivery *d = malloc(sizeof(*d));
     if (d == NULL || (d->done = PyThread_allocate_lock()) == NULL) {
@@ -72,6 +124,7 @@ start_delivery(subi_interp *i)
     }
     subi_interp_hold(i);
     d->i = i;
+    d->what = what;
     atomic_init(&d->references, 2);
     PyThread_acquire_lock(d->done, WAIT_LOCK);
     if (PyThread_start_new_thread(deliver, d) == PYTHREAD_INVALID_THREAD_ID) {
@@ -85,13 +138,15 @@ start_delivery(subi_interp *i)
 }
 
 subi_result
-subi_interrupt(subi_interp *i, int64_t deadline)
+subi_interrupt(subi_interp *i, interruption what, int64_t deadline)
 {
     if (!subi_interp_pin(i)) {
+        subi_message_fini(&what.exception);
         return SUBI_OK;  // whoever closes it interrupts nothing: no run is in progress
     }
-    delivery *d = start_delivery(i);
+    delivery *d = start_delivery(i, what);
     if (d == NULL) {
+        subi_message_fini(&what.exception);
         subi_interp_unpin(i);
         return SUBI_NOMEM;
     }
@@ -102,4 +157,22 @@ subi_interrupt(subi_interp *i, int64_t deadline)
     }
     drop(d);
     return got == PY_LOCK_ACQUIRED ? SUBI_OK : SUBI_TIMEOUT;
+}
+
+interruption
+subi_interruption(subi_interp *i, interruption_kind kind)
+{
+    interruption what = {.kind = kind, .exception = subi_message_none()};
+    if (subi_interp_pin(i)) {  // its data stays for so long
+        native *n = subi_interp_data(i);
+        what.run = n != NULL ? atomic_load(&n->runs) : 0;
+        subi_interp_unpin(i);
+    }
+    return what;
+}
+
+void
+subi_interrupt_foreground(subi_interp *i)
+{
+    subi_interrupt(i, subi_interruption(i, INTERRUPT_KEYBOARD), SUBI_TRY);
 }

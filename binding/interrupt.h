@@ -7,13 +7,37 @@
 #include "backend.h"
 #include "state.h"
 
-// Makes the code that runs in interpreter i, and its threads, raise SystemExit at the next bytecode. The caller has no
+typedef enum interruption_kind {
+    INTERRUPT_EXIT,      // SystemExit, in its run and in the threads that it started
+    INTERRUPT_KEYBOARD,  // KeyboardInterrupt, in its run
+    INTERRUPT_CLASS,     // another exception, in its run
+} interruption_kind;
+
+typedef struct interruption {
+    interruption_kind kind;
+    subi_message exception;  // INTERRUPT_CLASS: the class, which may be sent
+    uint64_t run;  // the number of the run: another one is left alone; not for INTERRUPT_EXIT
+} interruption;
+
+// Makes the code that runs in interpreter i raise an exception at the next bytecode. The caller has no
 // thread state. SUBI_OK: done. SUBI_TIMEOUT: C code kept the interpreter's GIL until the deadline;
 // the attempt goes on, so the interpreter must not be ended any more. SUBI_NOMEM: no thread could
-// be started for it.
-subi_result subi_interrupt(subi_interp *i, int64_t deadline);
+// be started for it. Takes over what `what` owns.
+subi_result subi_interrupt(subi_interp *i, interruption what, int64_t deadline);
 
-// See runtime.h. Raises SystemExit in the threads that run in n's interpreter, but for idle ones.
-void subi_interrupt_here(native *n);
+// The interruption of the run in progress, if there is one.
+interruption subi_interruption(subi_interp *i, interruption_kind kind);
+
+// See runtime.h. Raises it in what runs in n's interpreter.
+void subi_interrupt_here(native *n, const interruption *what);
+
+// What the core calls for runs on the initial thread when SIGINT has come.
+void subi_interrupt_foreground(subi_interp *i);
+
+// By the thread of a run, attached: raises what an interruption has left for it. False: nothing.
+bool subi_interrupt_take(void);
+
+// At the end of a run, by its thread: an interruption that came too late is dropped.
+void subi_interrupt_drop(void);
 
 #endif

@@ -103,6 +103,8 @@ module_exec(PyObject *module)
 
 // The members of the state that are references to Python objects.
 #define FOR_EACH_OBJECT(state, DO)                                                                 \
+    DO((state)->getsignal);                                                                        \
+    DO((state)->default_int_handler);                                                              \
     DO((state)->interpreters);                                                                     \
     DO((state)->interpreter_type);                                                                 \
     DO((state)->recv_channel_type);                                                                \

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "run.h"
 
+#include <signal.h>
+
 #include "blocking.h"
 #include "codec/codec.h"
 #include "codec/function.h"
+#include "interrupt.h"
 #include "lifecycle.h"
 #include "private/start.h"
 #include "runtime.h"
@@ -144,14 +147,61 @@ subi_run_here(subi_interp *i, run *r)
         return;
     }
     subi_private_refresh();
+    n->runner = subi_thread_self();
+    atomic_fetch_add(&n->runs, 1);
     n->current = tstate;
     perform_within_limit(r, n->outer, tstate);
     subi_exports_drain(i);
     n->current = NULL;
+    subi_interrupt_drop();
     subi_thread_state_detach();
 }
 
 // ---- from the caller's side -------------------------------------------------------------------
+
+// Whether SIGINT raises KeyboardInterrupt, which is what a run is to be interrupted with.
+static bool
+sigint_raises(module_state *state)
+{
+    if (state->getsignal == NULL) {
+        PyObject *module = PyImport_ImportModule("_signal");
+        state->getsignal = module != NULL ? PyObject_GetAttrString(module, "getsignal") : NULL;
+        state->default_int_handler =
+            module != NULL ? PyObject_GetAttrString(module, "default_int_handler") : NULL;
+        Py_XDECREF(module);
+    }
+    PyObject *number = PyLong_FromLong(SIGINT);
+    PyObject *handler = number != NULL && state->getsignal != NULL
+                            ? PyObject_CallOneArg(state->getsignal, number)
+                            : NULL;
+    bool raises = handler != NULL && handler == state->default_int_handler;
+    Py_XDECREF(handler);
+    Py_XDECREF(number);
+    PyErr_Clear();
+    return raises;
+}
+
+// Whether this is a run that Ctrl-C has to interrupt: f is then to be left at its end.
+static bool
+enter_foreground(module_state *state, subi_interp *i, subi_foreground *f)
+{
+    if (!subi_thread_is_initial()) {
+        return false;
+    }
+    if (subi_interp_kind(state->self) == SUBI_KIND_MAIN) {
+        return sigint_raises(state) && subi_foreground_enter(f, i, subi_interrupt_foreground);
+    }
+    return subi_foreground_is_busy() && subi_foreground_enter(f, i, NULL);
+}
+
+// After a run that failed, on the initial thread: it may be SIGINT that has interrupted it.
+static void
+keep_signal(native *n, const run *r)
+{
+    if (r->outcome == RUN_RAISED && n->signal == NULL && PyErr_CheckSignals() < 0) {
+        n->signal = PyErr_GetRaisedException();
+    }
+}
 
 // An exception that a signal handler raised meanwhile wins over how the run ended, and so does the
 // end of the process, which interrupted it.
@@ -179,6 +229,8 @@ subi_run(module_state *state, subi_interp *i, run *r)
         return entered;
     }
     native *n = subi_interp_data(i);
+    subi_foreground f;
+    bool foreground = enter_foreground(state, i, &f);
     PyThreadState *outer = PyEval_SaveThread();
     r->failure = (failure){.text = subi_message_none()};
     r->result = subi_message_none();
@@ -186,7 +238,13 @@ subi_run(module_state *state, subi_interp *i, run *r)
     n->outer_runtime = &subi_runtime;
     n->runtime->perform(i, r);
     n->outer = NULL;
+    if (foreground) {
+        subi_foreground_leave(&f);
+    }
     PyEval_RestoreThread(outer);
+    if (foreground) {
+        keep_signal(n, r);
+    }
     raise_kept_signal(n, r);
     if (subi_interp_leave(i)) {
         subi_lifecycle_close_orphan(i);

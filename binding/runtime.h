@@ -13,6 +13,7 @@
 #include "run.h"
 
 struct creation;
+struct interruption;
 struct settings;
 
 typedef struct runtime {
@@ -33,7 +34,7 @@ typedef struct runtime {
     subi_result (*end)(native *n, int64_t deadline, char *names, size_t size, ending *how);
     bool (*end_lingering)(subi_interp *i, native *n);
     void (*end_spare)(native *n);
-    void (*interrupt)(native *n);       // raises SystemExit in all its threads
+    void (*interrupt)(native *n, const struct interruption *what);
     bool (*handle_signals)(native *n);  // for the caller of n's run, whose runtime this is
 } runtime;
 

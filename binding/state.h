@@ -20,7 +20,8 @@ typedef struct module_state {
                         // the child of a fork it is the parent's: see subi_state_self
     int64_t self_id;    // its id
 
-    PyObject *interpreters;  // see interp_type.c
+    PyObject *getsignal, *default_int_handler;  // of _signal; NULL: not looked up yet
+    PyObject *interpreters;                     // see interp_type.c
     PyTypeObject *interpreter_type;
     PyTypeObject *recv_channel_type;
     PyTypeObject *send_channel_type;

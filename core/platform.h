@@ -35,8 +35,12 @@ int subi__processor_count(void);
 // Calls `handler` in every child of a fork, before fork returns there. Once per handler.
 subi_result subi__at_fork_child(void (*handler)(void));
 
-// Runs `run` on a new thread on which all signals are blocked, and which nobody joins. SUBI_NOMEM.
-subi_result subi__thread_start(void (*run)(void));
+// Runs *run on a new thread on which all signals are blocked, and which nobody joins. SUBI_NOMEM.
+subi_result subi__thread_start(void (*const *run)(void));
+
+// From now on `notify` is called in the handler of SIGINT, after what handles it; asked again, also if
+// another handler was set meanwhile. False: there is none. By one thread.
+bool subi__chain_sigint(void (*notify)(void));
 
 // Calls `destroy(value)` when the calling thread ends. Replaces an earlier value of the thread.
 subi_result subi__at_thread_exit(void (*destroy)(void *), void *value);

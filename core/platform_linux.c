@@ -60,7 +60,14 @@ subi__futex_wake(_Atomic uint32_t *word, int count)
 bool
 subi_thread_is_initial(void)
 {
-    return syscall(SYS_gettid) == getpid();
+    // asking the kernel costs more than the rest of a short run; a fork may make it another answer
+    static _Thread_local enum { UNKNOWN, NO, YES } answer;
+    static _Thread_local uint32_t generation;
+    if (answer == UNKNOWN || generation != subi_generation()) {
+        generation = subi_generation();
+        answer = syscall(SYS_gettid) == getpid() ? YES : NO;
+    }
+    return answer == YES;
 }
 
 int
@@ -87,10 +94,8 @@ run_function(void *run)
 }
 
 subi_result
-subi__thread_start(void (*run)(void))
+subi__thread_start(void (*const *run)(void))
 {
-    static void (*function)(void);  // there is one caller, which starts one thread at a time
-    function = run;
     sigset_t all, before;
     pthread_attr_t attributes;
     pthread_t thread;
@@ -100,10 +105,49 @@ subi__thread_start(void (*run)(void))
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, &attributes, run_function, &function);
+    int error = pthread_create(&thread, &attributes, run_function, (void *)run);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return error == 0 ? SUBI_OK : SUBI_NOMEM;
+}
+
+// The handler of SIGINT that was there, which ours calls. Written only when ours is not installed.
+static struct sigaction chained;
+static void (*_Atomic chain_notify)(void);  // atomic: every writer writes the same
+
+static void
+handle_sigint(int number, siginfo_t *info, void *context)
+{
+    int error = errno;
+    if ((chained.sa_flags & SA_SIGINFO) != 0) {
+        chained.sa_sigaction(number, info, context);
+    }
+    else {
+        chained.sa_handler(number);
+    }
+    chain_notify();
+    errno = error;
+}
+
+bool
+subi__chain_sigint(void (*notify)(void))
+{
+    struct sigaction now;
+    chain_notify = notify;
+    if (sigaction(SIGINT, NULL, &now) != 0) {
+        return false;
+    }
+    bool has_info = (now.sa_flags & SA_SIGINFO) != 0;
+    if (has_info && now.sa_sigaction == handle_sigint) {
+        return true;
+    }
+    if (!has_info && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN)) {
+        return false;
+    }
+    chained = now;
+    now.sa_sigaction = handle_sigint;
+    now.sa_flags |= SA_SIGINFO;
+    return sigaction(SIGINT, &now, NULL) == 0;
 }
 
 static pthread_key_t thread_exit_key;

@@ -8,6 +8,7 @@
 
 #include "channel.h"
 #include "export.h"
+#include "foreground.h"
 #include "gate.h"
 #include "interp.h"
 #include "loader/slot.h"
@@ -59,6 +60,7 @@ after_fork_in_child(void)
     subi__interps_forget();
     subi__reserve_forget();
     subi__reaper_forget();
+    subi__foreground_forget();
     subi__slots_survived();
     subi__thread_survived();
 }

@@ -213,7 +213,8 @@ subi__reaper_tell(subi_interp *i)
         state = STARTED;
     }
     subi__lock_release(&lock);
-    if (start && subi__thread_start(reap) != SUBI_OK) {
+    static void (*const run)(void) = reap;
+    if (start && subi__thread_start(&run) != SUBI_OK) {
         give_up_starting();
     }
     ring();

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "lock.h"
 #include "platform.h"
 #include "subinterp.h"
 
@@ -11,6 +12,9 @@ struct subi_thread {
     _Atomic size_t references;  // the thread itself has one while it lives
     _Atomic bool alive;         // atomic: cleared once, by the thread's end
     uint32_t generation;        // of the thread; written again only in the child of a fork
+    subi__lock lock;
+    subi__wait *parked;  // guarded by lock: what it sleeps on, else NULL
+    bool interrupted;    // guarded by lock: its next sleep ends at once
 };
 
 static _Thread_local subi_thread *self;
@@ -28,7 +32,7 @@ subi_thread *
 subi_thread_self(void)
 {
     if (self == NULL) {
-        subi_thread *t = malloc(sizeof(*t));
+        subi_thread *t = calloc(1, sizeof(*t));
         if (t == NULL) {
             return NULL;
         }
@@ -67,9 +71,50 @@ subi_thread_alive(const subi_thread *t)
 }
 
 void
+subi_thread_interrupt(subi_thread *t)
+{
+    subi__lock_acquire(&t->lock);
+    if (t->parked != NULL) {
+        subi__wait_disturb(t->parked);
+    }
+    else {
+        t->interrupted = true;
+    }
+    subi__lock_release(&t->lock);
+}
+
+bool
+subi__thread_parks(subi__wait *w)
+{
+    subi_thread *t = subi_thread_self();
+    if (t == NULL) {
+        return true;  // out of memory: it just cannot be interrupted
+    }
+    subi__lock_acquire(&t->lock);
+    bool interrupted = t->interrupted;
+    t->interrupted = false;
+    t->parked = interrupted ? NULL : w;
+    subi__lock_release(&t->lock);
+    return !interrupted;
+}
+
+void
+subi__thread_unparks(void)
+{
+    if (self != NULL) {
+        subi__lock_acquire(&self->lock);
+        self->parked = NULL;
+        subi__lock_release(&self->lock);
+    }
+}
+
+void
 subi__thread_survived(void)
 {
     if (self != NULL) {
         self->generation = subi_generation();
+        self->lock = (subi__lock)SUBI__LOCK_INIT;  // another thread may have had it
+        self->parked = NULL;
+        self->interrupted = false;
     }
 }

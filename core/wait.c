@@ -3,9 +3,10 @@
 
 #include "platform.h"
 #include "process.h"
+#include "thread.h"
 
 // Values of the word of a wait. A waiter that still spins needs no system call to be woken.
-enum { AWAKE = 0, WOKEN = 1, ASLEEP = 2 };
+enum { AWAKE = 0, WOKEN = 1, ASLEEP = 2, DISTURBED = 3 };
 
 void
 subi__waitlist_link(subi__waitlist *l, subi__node *n)
@@ -49,7 +50,16 @@ subi__node_finish(subi__node *n, subi_result result)
     n->result = result;
     // release: the waiter that sees WOKEN sees the message and the result
     uint32_t was = atomic_exchange_explicit(word, WOKEN, memory_order_release);
-    return was == ASLEEP ? word : NULL;
+    return was == ASLEEP ? word : NULL;  // a disturbed one is being woken already
+}
+
+void
+subi__wait_disturb(subi__wait *w)
+{
+    uint32_t asleep = ASLEEP;
+    if (atomic_compare_exchange_strong(&w->word, &asleep, DISTURBED)) {
+        subi__futex_wake(&w->word, 1);
+    }
 }
 
 void
@@ -104,6 +114,24 @@ count_wait(int64_t started)
     average_wait += (took - average_wait) / 8;
 }
 
+static subi_result
+sleep_on(subi__wait *w, int64_t deadline)
+{
+    subi_result r = SUBI_OK;
+    uint32_t word = AWAKE;
+    atomic_compare_exchange_strong(&w->word, &word, ASLEEP);
+    if (!subi__thread_parks(w)) {
+        return SUBI_INTERRUPTED;
+    }
+    while (!is_woken(w) && r == SUBI_OK) {
+        r = subi__futex_wait(&w->word, ASLEEP, deadline);
+        word = atomic_load(&w->word);
+        r = word == DISTURBED ? SUBI_INTERRUPTED : r;
+    }
+    subi__thread_unparks();
+    return r;
+}
+
 subi_result
 subi__park(subi__wait *w, int64_t deadline)
 {
@@ -119,10 +147,8 @@ subi__park(subi__wait *w, int64_t deadline)
             subi__spin_hint();
         }
     }
-    uint32_t awake = AWAKE;
-    atomic_compare_exchange_strong(&w->word, &awake, ASLEEP);
-    while (!is_woken(w) && r == SUBI_OK) {
-        r = subi__futex_wait(&w->word, ASLEEP, deadline);
+    if (!is_woken(w)) {
+        r = sleep_on(w, deadline);
     }
     count_wait(started);
     subi__wait_ends();

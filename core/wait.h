@@ -67,6 +67,9 @@ subi__wait_init(subi__wait *w)
     atomic_init(&w->word, 0);
 }
 
+// Makes a thread that sleeps on w return SUBI_INTERRUPTED, if it is not being woken.
+void subi__wait_disturb(subi__wait *w);
+
 // Spins for as long as that has been paying off on this thread, then sleeps, until the word is set.
 // SUBI_OK (the word is set), SUBI_TIMEOUT, SUBI_INTERRUPTED.
 subi_result subi__park(subi__wait *w, int64_t deadline);

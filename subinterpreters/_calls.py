@@ -6,13 +6,17 @@ Interpreter's methods import this when they need it.
 
 from __future__ import annotations
 
+import inspect
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from typing import Any
 
-from subinterpreters._subinterpreters import ExecutionFailed, Interpreter
+from subinterpreters._subinterpreters import ExecutionFailed, Interpreter, InterpreterError
+
+GRACE = 1.0  # seconds for interrupted code to come back
 
 # ---- exceptions ----------------------------------------------------------------------------------
 
@@ -99,6 +103,69 @@ def _worker(interp: Interpreter) -> Worker:
             interp._worker = Worker(interp)
         worker: Worker = interp._worker
         return worker
+
+
+def _in_time(
+    interp: Interpreter, timeout: float, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
+    """Call a function that runs something in the interpreter, on its thread, and interrupt it in time."""
+    if not timeout >= 0:
+        raise ValueError(f"timeout must not be negative, got {timeout!r}")
+    if interp.is_running():
+        raise InterpreterError(f"interpreter {interp.id} is already running")
+    future = _worker(interp).submit(function, *args, **kwargs)
+    try:
+        wait_for([future], timeout)
+        if future.done():
+            return future.result()
+    except BaseException:  # a handler of signals has raised
+        _stop(interp, future)
+        raise
+    stopped = _stop(interp, future)
+    if stopped and future.exception() is None:
+        return future.result()  # it just made it
+    reaction = "was interrupted" if stopped else "did not react to being interrupted, and goes on"
+    raise TimeoutError(f"not done after {timeout} seconds; the code {reaction}")
+
+
+def _stop(interp: Interpreter, future: Future[Any]) -> bool:
+    """Interrupt what runs, and wait for its end; code may need to be told more than once."""
+    deadline = time.monotonic() + GRACE
+    pause = 0.05
+    while not future.done() and time.monotonic() < deadline:
+        interp.interrupt()
+        wait_for([future], pause)
+        pause *= 2
+    return future.done()
+
+
+def exec_in_time(interp: Interpreter, code: Any, /, *, timeout: float) -> None:
+    """See Interpreter.exec."""
+    _in_time(interp, timeout, interp.exec, code)
+
+
+def call_in_time(
+    interp: Interpreter, callable: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
+    """See Interpreter.call: `timeout` belongs to it or to the callable."""
+    if _takes_timeout(callable):
+        return interp._call_now(callable, *args, **kwargs)
+    timeout = kwargs.pop("timeout")
+    if timeout is None:
+        return interp._call_now(callable, *args, **kwargs)
+    return _in_time(interp, timeout, interp._call_now, callable, *args, **kwargs)
+
+
+def _takes_timeout(callable: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(callable).parameters.values()
+    except (TypeError, ValueError):  # one in C that does not tell
+        return True
+    return any(
+        each.kind is each.VAR_KEYWORD
+        or (each.name == "timeout" and each.kind is not each.POSITIONAL_ONLY)
+        for each in parameters
+    )
 
 
 def submit(

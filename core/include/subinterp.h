@@ -277,7 +277,9 @@ SUBI_EXPORT void subi_interp_set_native(subi_interp *i, const void *native, void
 SUBI_EXPORT const void *subi_interp_native(const subi_interp *i);
 SUBI_EXPORT void *subi_interp_data(const subi_interp *i);
 
-// idle -> running, for the calling thread alone. SUBI_BUSY (running), SUBI_CLOSED, SUBI_FORKED.
+// idle -> running, for the calling thread alone; waits for another thread's run to end until the
+// deadline. SUBI_BUSY (running, and SUBI_TRY, or its run will not end), SUBI_TIMEOUT,
+// SUBI_INTERRUPTED, SUBI_CLOSED, SUBI_FORKED.
 SUBI_EXPORT subi_result subi_interp_enter(subi_interp *i, int64_t deadline);
 
 // running -> idle. Returns true when the interpreter has been orphaned meanwhile (see
@@ -491,9 +493,32 @@ SUBI_EXPORT void subi_thread_hold(subi_thread *t);
 SUBI_EXPORT void subi_thread_drop(subi_thread *t);
 SUBI_EXPORT bool subi_thread_alive(const subi_thread *t);
 
+// Makes the wait on a channel that t is in return SUBI_INTERRUPTED, else its next one.
+SUBI_EXPORT void subi_thread_interrupt(subi_thread *t);
+
 // Whether the caller is the thread that the process began with. Some things cost more there: its
 // stack is described by no one but the kernel.
 SUBI_EXPORT bool subi_thread_is_initial(void);
+
+// ---- the foreground ------------------------------------------------------------------------
+
+// The runs on the thread that the process began with. It is there that Python handles signals, but not
+// before the run ends; so SIGINT, which Ctrl-C sends, has to interrupt the run.
+typedef struct subi_foreground {
+    struct subi_foreground *outer;
+    subi_interp *interp;
+} subi_foreground;
+
+// By that thread, before and after a run. Whenever SIGINT has been handled meanwhile by whoever handles
+// it, a thread of the core's calls `interrupt` for all interpreters that have such runs, the innermost
+// first. With `interrupt` NULL, as for a run inside another, what was said last is called. False: nobody
+// handles SIGINT, or there is no memory, and there is nothing to leave.
+SUBI_EXPORT bool subi_foreground_enter(subi_foreground *f, subi_interp *i,
+                                       void (*interrupt)(subi_interp *));
+SUBI_EXPORT void subi_foreground_leave(subi_foreground *f);
+
+// Whether a run of it is in progress.
+SUBI_EXPORT bool subi_foreground_is_busy(void);
 
 // ---- the process ---------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 
 import queue
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +49,10 @@ class Talk:
 
     def hear(self) -> Any:
         return self.told.recv(timeout=WAIT)
+
+
+def closure(n: int) -> Callable[[], int]:
+    return lambda: n
 
 
 @contextmanager
@@ -254,7 +258,7 @@ def test_an_exception_of_an_interpreter_in_an_interpreter(interp: Interpreter) -
         (lambda n: 1, TypeError, "has parameters: use call"),
         (lambda *, n=1: 1, TypeError, "has parameters: use call"),
         (lambda *n: 1, TypeError, "has parameters: use call"),
-        ((lambda n: lambda: n)(1), TypeError, "is a closure: use call"),
+        (closure(1), TypeError, "is a closure: use call"),
         ("1\0", ValueError, "null bytes"),
         ("'\udc80'", ValueError, "surrogates not allowed"),
     ],

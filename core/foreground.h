@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+//
+// Runs on the initial thread, for process.c; the rest of it is in subinterp.h.
+#ifndef SUBI_FOREGROUND_H
+#define SUBI_FOREGROUND_H
+
+void subi__foreground_forget(void);  // in the child of a fork
+
+#endif
