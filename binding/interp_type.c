@@ -8,14 +8,16 @@
 #include "backend.h"
 #include "blocking.h"
 #include "call.h"
+#include "codec/codec.h"
 #include "creation.h"
 #include "errors.h"
 #include "lifecycle.h"
+#include "registry.h"
 
 typedef struct interpreter {
     PyObject_HEAD
     subi_interp *interp;  // one reference, as a user
-    PyObject *number;     // its id; NULL: the object is not in state->interpreters
+    PyObject *number;     // its id; NULL: it is not in state->interpreters, see registry.h
     PyObject *weakrefs;
     PyObject *worker;  // what submit() uses, see _calls.py; NULL: nothing yet
 } interpreter;
@@ -28,44 +30,14 @@ subi_interp_of(PyObject *self)
 
 // ---- one object for each interpreter ------------------------------------------------------------
 
-// state->interpreters: the objects that there are, as addresses, by id. -1 with an exception.
-static int
-list_object(module_state *state, PyObject *id, interpreter *self)
-{
-    PyObject *address = PyLong_FromVoidPtr(self);
-    int r = address != NULL ? PyDict_SetItem(state->interpreters, id, address) : -1;
-    Py_XDECREF(address);
-    return r;
-}
-
-static void
-unlist_object(interpreter *self)
-{
-    module_state *state = get_state_of((PyObject *)self);
-    if (state != NULL && state->interpreters != NULL && self->number != NULL) {
-        PyDict_DelItem(state->interpreters, self->number);
-    }
-    PyErr_Clear();
-    Py_XDECREF(self->number);
-}
-
-// A new reference, or NULL with no exception when there is none yet, or not of this process.
-static PyObject *
-find_object(module_state *state, PyObject *id, subi_interp *i)
-{
-    PyObject *address = PyDict_GetItemWithError(state->interpreters, id);  // borrowed
-    interpreter *self = address != NULL ? PyLong_AsVoidPtr(address) : NULL;
-    return self != NULL && self->interp == i ? Py_NewRef((PyObject *)self) : NULL;
-}
-
 PyObject *
 subi_interpreter_new(module_state *state, subi_interp *i)
 {
     PyObject *id = PyLong_FromLongLong(subi_interp_id(i));
-    PyObject *found = id != NULL ? find_object(state, id, i) : NULL;
-    if (id == NULL || found != NULL || PyErr_Occurred()) {
+    PyObject *found = id != NULL ? subi_registry_find(state->interpreters, id) : NULL;  // borrowed
+    if (id == NULL || PyErr_Occurred() || (found != NULL && subi_interp_of(found) == i)) {
         Py_XDECREF(id);
-        return found;
+        return Py_XNewRef(found);
     }
     interpreter *self = PyObject_New(interpreter, state->interpreter_type);
     if (self != NULL) {
@@ -74,9 +46,12 @@ subi_interpreter_new(module_state *state, subi_interp *i)
         self->interp = i;
         self->weakrefs = NULL;
         self->worker = NULL;
-        self->number = list_object(state, id, self) == 0 ? Py_NewRef(id) : NULL;
-        if (self->number == NULL) {
+        self->number = NULL;
+        if (subi_registry_add(state->interpreters, id, (PyObject *)self) < 0) {
             Py_CLEAR(self);
+        }
+        else {
+            self->number = Py_NewRef(id);
         }
     }
     Py_DECREF(id);
@@ -88,8 +63,12 @@ interpreter_dealloc(PyObject *obj)
 {
     interpreter *self = (interpreter *)obj;
     PyTypeObject *type = Py_TYPE(obj);
+    module_state *state = get_state_of(obj);
     PyObject *exc = PyErr_GetRaisedException();
-    unlist_object(self);
+    if (state != NULL && self->number != NULL) {
+        subi_registry_remove(state->interpreters, self->number);
+    }
+    Py_XDECREF(self->number);
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs(obj);
     }
@@ -503,7 +482,17 @@ get_reserve_limit(PyObject *module, PyObject *unused)
     return PyLong_FromSize_t(subi_reserve_limit());
 }
 
+static PyObject *
+is_shareable(PyObject *module, PyObject *obj)
+{
+    return PyBool_FromLong(subi_is_shareable(get_state(module), obj));
+}
+
 PyMethodDef subi_interp_functions[] = {
+    {"is_shareable", is_shareable, METH_O,
+     "is_shareable(obj, /)\n--\n\n"
+     "Whether concurrent.interpreters would call obj shareable: None, bool, int, float, bytes,\n"
+     "str, memoryview, handles of this package, and tuples of these. Much more can be sent."},
     {"set_reserve_limit", set_reserve_limit, METH_O, set_reserve_limit_doc},
     {"get_reserve_limit", get_reserve_limit, METH_NOARGS,
      "get_reserve_limit()\n--\n\nWhat set_reserve_limit() has set, or the first limit."},

@@ -10,6 +10,7 @@
 #include "legacy/ids.h"
 #include "private/private.h"
 #include "private/start.h"
+#include "queue_type.h"
 #include "remedies.h"
 #include "runtime.h"
 #include "select.h"
@@ -90,9 +91,11 @@ module_exec(PyObject *module)
     }
     if (subi_remedies_init() < 0 || subi_errors_init(module, state) < 0 ||
         subi_interp_type_init(module, state) < 0 || subi_channel_type_init(module, state) < 0 ||
-        subi_buffer_type_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
+        subi_buffer_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
+        subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
+        PyModule_AddFunctions(module, subi_queue_functions) < 0 ||
         PyModule_AddFunctions(module, subi_select_functions) < 0 ||
         PyModule_AddFunctions(module, subi_private_functions) < 0 ||
         PyModule_AddFunctions(module, subi_exit_functions) < 0) {
@@ -106,6 +109,8 @@ module_exec(PyObject *module)
     DO((state)->getsignal);                                                                        \
     DO((state)->default_int_handler);                                                              \
     DO((state)->interpreters);                                                                     \
+    DO((state)->queues);                                                                           \
+    DO((state)->queue_type);                                                                       \
     DO((state)->interpreter_type);                                                                 \
     DO((state)->recv_channel_type);                                                                \
     DO((state)->send_channel_type);                                                                \

@@ -69,17 +69,51 @@ run_code(PyObject *ns, const subi_message *code)
     return result != NULL ? 0 : -1;
 }
 
+// Builtins that look at their caller's variables: nobody calls them here, so that is __main__. True:
+// callable is one, and *result what it returns, or NULL with an exception.
+static bool
+call_in_main(PyObject *ns, PyObject *callable, PyObject *args, PyObject **result)
+{
+    PyObject *builtins = PyEval_GetBuiltins();  // borrowed
+    static const char *const names[] = {"eval", "exec", "dir", "globals", "locals", "vars"};
+    Py_ssize_t given = PyTuple_GET_SIZE(args);
+    size_t k = 0;
+    while (k < Py_ARRAY_LENGTH(names) && callable != PyDict_GetItemString(builtins, names[k])) {
+        k++;
+    }
+    if (k == Py_ARRAY_LENGTH(names) || given != (k < 2)) {
+        return false;
+    }
+    if (k < 2) {
+        *result = PyObject_CallFunctionObjArgs(callable, PyTuple_GET_ITEM(args, 0), ns, NULL);
+    }
+    else if (k == 2) {
+        *result = PyDict_Keys(ns);
+        if (*result != NULL && PyList_Sort(*result) < 0) {
+            Py_CLEAR(*result);
+        }
+    }
+    else {
+        *result = Py_NewRef(ns);
+    }
+    return true;
+}
+
 // The result of what is called may be too much for a message.
 static int
-call(run *r)
+call(PyObject *ns, run *r)
 {
     module_state *state = subi_state_here();
     PyObject *parts = state != NULL ? subi_decode(state, r->call) : NULL;
     if (parts == NULL) {
         return -1;
     }
-    PyObject *result = PyObject_Call(PyTuple_GET_ITEM(parts, 0), PyTuple_GET_ITEM(parts, 1),
-                                     PyTuple_GET_ITEM(parts, 2));
+    PyObject *callable = PyTuple_GET_ITEM(parts, 0), *args = PyTuple_GET_ITEM(parts, 1);
+    PyObject *named = PyTuple_GET_ITEM(parts, 2), *result;
+    if (!PyCFunction_Check(callable) || PyDict_GET_SIZE(named) > 0 ||
+        !call_in_main(ns, callable, args, &result)) {
+        result = PyObject_Call(callable, args, named);
+    }
     Py_DECREF(parts);
     int sent = result != NULL ? subi_encode(state, result, &r->result) : -1;
     Py_XDECREF(result);
@@ -95,7 +129,7 @@ run_all(run *r)
         (r->code != NULL && run_code(ns, r->code) < 0)) {
         return -1;
     }
-    return r->call != NULL ? call(r) : 0;
+    return r->call != NULL ? call(ns, r) : 0;
 }
 
 static void

@@ -22,7 +22,9 @@ typedef struct module_state {
 
     PyObject *getsignal, *default_int_handler;  // of _signal; NULL: not looked up yet
     PyObject *interpreters;                     // see interp_type.c
+    PyObject *queues;                           // see queue_type.c
     PyTypeObject *interpreter_type;
+    PyTypeObject *queue_type;
     PyTypeObject *recv_channel_type;
     PyTypeObject *send_channel_type;
     PyTypeObject *shared_buffer_type;

@@ -36,7 +36,7 @@ unlock(subi_channel *c)
 }
 
 subi_result
-subi_channel_new(size_t capacity, subi_channel **out)
+subi_channel_new_labelled(size_t capacity, uint64_t label, subi_channel **out)
 {
     subi_channel *c = calloc(1, sizeof(*c));
     if (c == NULL) {
@@ -44,6 +44,7 @@ subi_channel_new(size_t capacity, subi_channel **out)
     }
     subi__lock_init(&c->lock);
     c->capacity = capacity;
+    c->label = label;
     subi__waitlist_init(&c->senders);
     subi__waitlist_init(&c->receivers);
     subi_result r = subi__table_add(&channels, &c->entry);
@@ -82,6 +83,18 @@ int64_t
 subi_channel_id(const subi_channel *c)
 {
     return c->entry.id;
+}
+
+subi_result
+subi_channel_new(size_t capacity, subi_channel **out)
+{
+    return subi_channel_new_labelled(capacity, 0, out);
+}
+
+uint64_t
+subi_channel_label(const subi_channel *c)
+{
+    return c->label;
 }
 
 size_t

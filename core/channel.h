@@ -22,6 +22,7 @@
 struct subi_channel {
     subi__entry entry;
     size_t capacity;  // set once
+    uint64_t label;   // set once
     subi__lock lock;
     // guarded by lock, all that follows
     bool send_closed;

@@ -24,13 +24,16 @@ from subinterpreters._subinterpreters import (
     InterpreterError,
     InterpreterNotFoundError,
     NotShareableError,
+    Queue,
     RecvChannel,
     SendChannel,
     create,
     create_channel,
+    create_queue,
     get_current,
     get_main,
     get_reserve_limit,
+    is_shareable,
     legacy_module,
     list_all,
     select,
@@ -38,6 +41,9 @@ from subinterpreters._subinterpreters import (
 )
 
 __all__ = [
+    "UNBOUND",
+    "UNBOUND_ERROR",
+    "UNBOUND_REMOVE",
     "ChannelClosedError",
     "ChannelEmptyError",
     "ChannelError",
@@ -48,14 +54,22 @@ __all__ = [
     "InterpreterClosedError",
     "InterpreterError",
     "InterpreterNotFoundError",
+    "ItemInterpreterDestroyed",
     "NotShareableError",
+    "Queue",
+    "QueueEmpty",
+    "QueueError",
+    "QueueFull",
+    "QueueNotFoundError",
     "RecvChannel",
     "SendChannel",
     "create",
     "create_channel",
+    "create_queue",
     "get_current",
     "get_main",
     "get_reserve_limit",
+    "is_shareable",
     "list_all",
     "select",
     "set_reserve_limit",
@@ -66,6 +80,43 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # every interpreter imports this package: it costs as little as it can
     from importlib.machinery import ModuleSpec
+    from typing import Any
+
+    from subinterpreters._queues import (
+        UNBOUND,
+        UNBOUND_ERROR,
+        UNBOUND_REMOVE,
+        ItemInterpreterDestroyed,
+        QueueEmpty,
+        QueueError,
+        QueueFull,
+        QueueNotFoundError,
+    )
+
+# Where names come from that need more imports than most programs do.
+_LATER = dict.fromkeys(
+    [
+        "UNBOUND",
+        "UNBOUND_ERROR",
+        "UNBOUND_REMOVE",
+        "ItemInterpreterDestroyed",
+        "QueueEmpty",
+        "QueueError",
+        "QueueFull",
+        "QueueNotFoundError",
+    ],
+    "subinterpreters._queues",
+)
+
+
+def __getattr__(name: str) -> "Any":
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
 
 
 def _install_xxsubinterpreters(spec: "ModuleSpec | None" = None) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from typing import Any
 
 from subinterpreters._subinterpreters import ExecutionFailed, Interpreter, InterpreterError
@@ -53,12 +54,10 @@ def rebuild(exc: BaseException, failed: ExecutionFailed) -> BaseException:
         _both[cls] = _join(cls) if cls.__reduce__ is BaseException.__reduce__ else None
     both = _both[cls]
     if both is not None:
-        try:
+        with suppress(Exception):  # its __init__ may want something else
             joined = both(*exc.args)
             vars(joined).update(vars(exc), excinfo=failed.excinfo)
             exc = joined
-        except Exception:  # noqa: BLE001 (its __init__ wants something else)
-            pass
     exc.__cause__ = failed
     return exc
 

@@ -15,7 +15,7 @@ import threading
 from types import FunctionType
 from typing import Any
 
-from subinterpreters._subinterpreters import NotShareableError, RecvChannel, SendChannel
+from subinterpreters._subinterpreters import NotShareableError, Queue, RecvChannel, SendChannel
 
 PROTOCOL = 5
 
@@ -68,7 +68,7 @@ def _dumps(pickler_type: type[pickle.Pickler], obj: object) -> Pickled:
     )
     table = {
         **getattr(pickler, "dispatch_table", copyreg.dispatch_table),
-        **dict.fromkeys((RecvChannel, SendChannel, memoryview), send_beside),
+        **dict.fromkeys((RecvChannel, SendChannel, Queue, memoryview), send_beside),
     }
     # not by assignment: cloudpickle's class has an attribute of that name
     vars(pickle.Pickler)["dispatch_table"].__set__(pickler, table)

@@ -18,6 +18,10 @@ int subi_encode(module_state *state, PyObject *obj, subi_message *m);
 // The same for the memory of obj, which may be bytes, too. TypeError: obj has no buffer.
 int subi_encode_buffer(module_state *state, PyObject *obj, subi_message *m);
 
+// Whether obj is of the kinds that concurrent.interpreters calls shareable: it has no parts that could be
+// changed, or is a handle, or a memoryview; or it is a tuple of these.
+bool subi_is_shareable(module_state *state, PyObject *obj);
+
 // A new object from *m, which stays the caller's. NULL with an exception set.
 PyObject *subi_decode(module_state *state, const subi_message *m);
 

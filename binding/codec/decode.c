@@ -9,6 +9,7 @@
 #include "format.h"
 #include "function.h"
 #include "legacy/ids.h"
+#include "queue_type.h"
 
 #define NOT_REMEMBERED SIZE_MAX
 
@@ -332,6 +333,9 @@ read_handle(reader *r)
     }
     if (*type == SUBI_HANDLE_BUFFER) {
         return read_buffer(r, segment);
+    }
+    if (*type == SUBI_HANDLE_QUEUE) {
+        return subi_queue_unpack(r->state, segment);
     }
     if (*type == SUBI_HANDLE_CHANNEL_ID_BOTH || *type == SUBI_HANDLE_CHANNEL_ID_SEND ||
         *type == SUBI_HANDLE_CHANNEL_ID_RECV) {

@@ -9,6 +9,7 @@
 #include "function.h"
 #include "legacy/ids.h"
 #include "memo.h"
+#include "queue_type.h"
 
 #define WRITE_FIRST 128
 #define LONG_TEXT   64  // bytes: a str or bytes so long is worth a look at whether it was written
@@ -427,6 +428,7 @@ write_else(writer *w, PyObject *obj)
     subi_segment segment;
     char type;
     if (subi_channel_end_pack(w->state, obj, &type, &segment) ||
+        subi_queue_pack(w->state, obj, &type, &segment) ||
         subi_channel_id_pack(w->state, obj, &type, &segment)) {
         return write_handle(w, type, segment);
     }
@@ -573,6 +575,30 @@ subi_encode(module_state *state, PyObject *obj, subi_message *m)
         Py_DECREF(unknown);
     }
     return r;
+}
+
+static bool
+is_handle(module_state *state, PyObject *obj)
+{
+    PyTypeObject *type = Py_TYPE(obj);
+    return type == state->recv_channel_type || type == state->send_channel_type ||
+           type == state->queue_type || type == state->channel_id_type;
+}
+
+bool
+subi_is_shareable(module_state *state, PyObject *obj)
+{
+    if (PyTuple_CheckExact(obj)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
+            if (!subi_is_shareable(state, PyTuple_GET_ITEM(obj, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    return obj == Py_None || PyBool_Check(obj) || PyLong_CheckExact(obj) ||
+           PyFloat_CheckExact(obj) || PyBytes_CheckExact(obj) || PyUnicode_CheckExact(obj) ||
+           Py_IS_TYPE(obj, &PyMemoryView_Type) || is_handle(state, obj);
 }
 
 int

@@ -84,6 +84,8 @@ typedef struct subi_block subi_block;
 typedef struct subi_message {
     uint8_t tag;   // a subi_tag
     uint8_t size;  // bytes used of `small`
+    uint8_t note;  // these two are the sender's, for the receiver: the core only carries them
+    uint32_t from;
     union {
         int64_t integer;
         double real;
@@ -152,12 +154,15 @@ typedef enum subi_end {
     SUBI_BOTH = 3,
 } subi_end;
 
-// *out gets one reference. SUBI_NOMEM.
+// *out gets one reference. A label is the caller's: the core only keeps it; else it is 0. SUBI_NOMEM.
 SUBI_EXPORT subi_result subi_channel_new(size_t capacity, subi_channel **out);
+SUBI_EXPORT subi_result subi_channel_new_labelled(size_t capacity, uint64_t label,
+                                                  subi_channel **out);
 SUBI_EXPORT void subi_channel_hold(subi_channel *c);
 SUBI_EXPORT void subi_channel_drop(subi_channel *c);
 SUBI_EXPORT int64_t subi_channel_id(const subi_channel *c);
 SUBI_EXPORT size_t subi_channel_capacity(const subi_channel *c);
+SUBI_EXPORT uint64_t subi_channel_label(const subi_channel *c);
 
 // The channel with that id, as a new reference; NULL when there is none (any more).
 SUBI_EXPORT subi_channel *subi_channel_lookup(int64_t id);
