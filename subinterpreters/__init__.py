@@ -54,6 +54,8 @@ __all__ = [
     "create",
     "create_channel",
     "get_current",
+    "get_include",
+    "get_library",
     "get_main",
     "get_reserve_limit",
     "list_all",
@@ -66,6 +68,16 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # every interpreter imports this package: it costs as little as it can
     from importlib.machinery import ModuleSpec
+
+
+def get_include() -> str:
+    """Return the folder with subinterp.h, the header of libsubinterp, for C compilers."""
+    return __path__[0] + "/include"
+
+
+def get_library() -> str:
+    """Return the path of libsubinterp, the library that C code uses to feed channels."""
+    return __path__[0] + "/libsubinterp.so"
 
 
 def _install_xxsubinterpreters(spec: "ModuleSpec | None" = None) -> None:
