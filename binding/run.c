@@ -3,6 +3,7 @@
 
 #include "codec/codec.h"
 #include "lifecycle.h"
+#include "output.h"
 #include "private/start.h"
 #include "runtime.h"
 #include "thread_state.h"
@@ -211,7 +212,13 @@ subi_run_here(subi_interp *i, run *r)
     }
     subi_private_refresh();
     n->current = tstate;
+    if (n->output != 0) {
+        subi_output_begin(n->output);
+    }
     perform_within_limit(r, n->outer, tstate);
+    if (n->output != 0) {
+        subi_output_end(n->output);
+    }
     subi_exports_drain(i);
     n->current = NULL;
     subi_thread_state_detach();
@@ -247,6 +254,7 @@ subi_run(subi_interp *i, run *r)
         return entered;
     }
     native *n = subi_interp_data(i);
+    n->output = subi_output_replaced();
     PyThreadState *outer = PyEval_SaveThread();
     r->failure = subi_message_none();
     n->outer = outer;

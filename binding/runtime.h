@@ -10,6 +10,7 @@
 #define SUBI_RUNTIME_H
 
 #include "backend.h"
+#include "output.h"
 #include "run.h"
 
 struct creation;
@@ -33,8 +34,12 @@ typedef struct runtime {
     subi_result (*end)(native *n, int64_t deadline, char *names, size_t size, ending *how);
     bool (*end_lingering)(subi_interp *i, native *n);
     void (*end_spare)(native *n);
-    void (*interrupt)(native *n);       // raises SystemExit in all its threads
-    bool (*handle_signals)(native *n);  // for the caller of n's run, whose runtime this is
+    void (*interrupt)(native *n);  // raises SystemExit in all its threads
+
+    // For the caller of n's run, whose runtime this is.
+    bool (*handle_signals)(native *n);
+    void (*write_output)(native *n, unsigned stream, const char *utf8, Py_ssize_t size,
+                         output_failure *failure);
 } runtime;
 
 // Of this copy. Exported, so that the main runtime finds the one of a copy that it has loaded.
