@@ -170,12 +170,12 @@ def test_threads_use_its_own_stream(interp, capfd):
 def test_in_parallel(kind):
     """Two interpreters write to one stream."""
     count = 500
-    with redirect_stdout(io.StringIO()) as out, si.create(isolation=kind) as a:
-        with si.create(isolation=kind) as b:
-            code = f"for i in range({count}): print('{{}}' + str(i))"
-            runs = [start(i.exec, code.format(name)) for i, name in ((a, "a"), (b, "b"))]
-            for run in runs:
-                run.result(60)
+    interps = [si.create(isolation=kind) for _ in range(2)]
+    with redirect_stdout(io.StringIO()) as out, interps[0], interps[1]:
+        code = f"for i in range({count}): print('{{}}' + str(i))"
+        runs = [start(i.exec, code.format(name)) for i, name in zip(interps, "ab", strict=True)]
+        for run in runs:
+            run.result(60)
     text = out.getvalue()
     assert text.count("\n") == 2 * count
     assert [text.count(name) for name in "ab"] == [count, count]
