@@ -31,6 +31,8 @@ typedef struct native {
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress
     PyThreadState *outer;            // the caller's thread state during a run; NULL: it had none
     const struct runtime *outer_runtime;  // the one that outer belongs to
+    unsigned
+        output;  // of the run in progress: streams of which output goes to the caller; output.h
     PyObject *signal;  // an exception that belongs to outer's interpreter, or NULL
 } native;
 

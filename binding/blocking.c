@@ -30,10 +30,8 @@ subi_parse_timeout(PyObject *timeout, int64_t *deadline)
     return 0;
 }
 
-// The run that the thread with this thread state, which is attached or waits for its run's end, is
-// in; NULL: none.
-static native *
-run_of(subi_interp *i, PyThreadState *tstate)
+native *
+subi_run_of_thread(subi_interp *i, PyThreadState *tstate)
 {
     native *n = subi_interp_data(i);
     return n != NULL && n->current == tstate && n->outer != NULL ? n : NULL;
@@ -46,7 +44,7 @@ outermost_run(native *n)
 {
     for (;;) {
         subi_interp *i = subi_interp_find(PyThreadState_GetInterpreter(n->outer));
-        native *caller = i != NULL ? run_of(i, n->outer) : NULL;
+        native *caller = i != NULL ? subi_run_of_thread(i, n->outer) : NULL;
         if (i != NULL) {
             subi_interp_drop(i);
         }
@@ -77,7 +75,7 @@ subi_check_signals(module_state *state)
     if (subi_interrupt_take()) {
         return -1;
     }
-    native *n = run_of(state->self, PyThreadState_Get());
+    native *n = subi_run_of_thread(state->self, PyThreadState_Get());
     if (n == NULL) {
         return PyErr_CheckSignals();
     }

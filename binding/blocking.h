@@ -29,6 +29,10 @@ subi_result subi_blocking_select(module_state *state, subi_case *cases, size_t c
 subi_result subi_blocking_enter(module_state *state, subi_interp *i, int64_t deadline);
 subi_result subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline);
 
+// The run of interpreter i that the thread with this thread state, which is attached or waits for its
+// run's end, is in; NULL: none.
+native *subi_run_of_thread(subi_interp *i, PyThreadState *tstate);
+
 // See runtime.h. Runs the handlers of pending signals in the caller of n's run; true: one raised.
 bool subi_handle_signals_here(native *n);
 

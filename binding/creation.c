@@ -3,50 +3,13 @@
 
 #include <stdlib.h>
 
-#include "codec/codec.h"
 #include "exit.h"
 #include "import_error.h"
+#include "inheritance.h"
 #include "lifecycle.h"
 #include "renewal/birth.h"
 #include "runtime.h"
 #include "thread_state.h"
-
-// The str entries of the caller's sys.path. -1 with an exception set.
-static int
-pack_sys_path(module_state *state, subi_message *m)
-{
-    PyObject *path = PySys_GetObject("path");  // borrowed
-    PyObject *kept = PyList_New(0);
-    if (kept == NULL) {
-        return -1;
-    }
-    for (Py_ssize_t i = 0; path != NULL && PyList_Check(path) && i < PyList_GET_SIZE(path); i++) {
-        PyObject *entry = PyList_GET_ITEM(path, i);
-        if (PyUnicode_CheckExact(entry) && PyList_Append(kept, entry) < 0) {
-            Py_DECREF(kept);
-            return -1;
-        }
-    }
-    PyObject *tuple = PyList_AsTuple(kept);
-    Py_DECREF(kept);
-    int r = tuple != NULL ? subi_encode(state, tuple, m) : -1;
-    Py_XDECREF(tuple);
-    return r;
-}
-
-static int
-inherit_sys_path(const subi_message *m)
-{
-    PyObject *path = NULL;
-    PyObject *entries = subi_decode(NULL, m);  // str needs no state
-    if (entries != NULL) {
-        path = PySequence_List(entries);
-    }
-    int r = path != NULL ? PySys_SetObject("path", path) : -1;
-    Py_XDECREF(path);
-    Py_XDECREF(entries);
-    return r;
-}
 
 // Python 3.11 and 3.12 have a module of that name, which the import system would find before ours.
 static int
@@ -68,9 +31,9 @@ install_legacy_module(void)
 
 // Attached to the new interpreter.
 static int
-inherit(const subi_message *sys_path)
+inherit(const subi_message *inheritance)
 {
-    if (inherit_sys_path(sys_path) < 0 || install_legacy_module() < 0) {
+    if (subi_inheritance_apply(inheritance) < 0 || install_legacy_module() < 0) {
         PyErr_Clear();
         return -1;
     }
@@ -86,11 +49,12 @@ subi_set_up_here(native *n, creation *c)
         return -1;
     }
     subi_interp_set_native(c->record, n->interp, n);
-    if (inherit(&c->sys_path) == 0) {
+    if (inherit(&c->inheritance) == 0) {
         subi_thread_state_detach();
         return 0;
     }
-    strcpy(c->error, "its sys.path or _xxsubinterpreters could not be set");
+    strcpy(c->error,
+           "its sys.path, sys.argv, filters of warnings or _xxsubinterpreters could not be set");
     subi_lifecycle_end(n);
     subi_interp_set_native(c->record, NULL, NULL);
     return -1;
@@ -237,7 +201,7 @@ pack(module_state *state, creation *c)
         (c->backend->prepare(state) < 0 || subi_settings_init(&c->settings) < 0)) {
         return -1;
     }
-    return pack_sys_path(state, &c->sys_path);
+    return subi_inheritance_pack(state, &c->inheritance);
 }
 
 // -1 with an exception set.
@@ -263,7 +227,7 @@ make_native(module_state *state, const backend *b, subi_interp *record)
                          c->error);
         }
     }
-    subi_message_fini(&c->sys_path);
+    subi_message_fini(&c->inheritance);
     subi_settings_fini(&c->settings);
     free(c);
     return result;

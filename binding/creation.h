@@ -15,15 +15,15 @@
 typedef struct creation {
     subi_interp *record;
     const backend *backend;
-    native *n;  // when it has been made
-    subi_message sys_path;
-    settings settings;        // of the caller; used for private ones
-    char error[ERROR_MAX];    // when result is -1
-    int result;               // 0, or -1
-    PyThread_type_lock done;  // released by the other thread; NULL when there is none
+    native *n;                 // when it has been made
+    subi_message inheritance;  // see inheritance.h
+    settings settings;         // of the caller; used for private ones
+    char error[ERROR_MAX];     // when result is -1
+    int result;                // 0, or -1
+    PyThread_type_lock done;   // released by the other thread; NULL when there is none
 } creation;
 
-// Makes an interpreter, idle, with the caller's sys.path. A new reference, which is also a user: to
+// Makes an interpreter, idle, with what it inherits of the caller. A new reference, which is also a user: to
 // be given up with subi_lifecycle_drop_user. NULL with InterpreterError or MemoryError. name may be
 // NULL.
 subi_interp *subi_lifecycle_create(module_state *state, const char *isolation, const char *name);

@@ -69,7 +69,7 @@ text_of_traceback(PyObject *exc)
 }
 
 static void
-capture_text(failure *f, PyObject *exc, bool traceback)
+capture_text(subi_failure *f, PyObject *exc, bool traceback)
 {
     PyTypeObject *type = Py_TYPE(exc);
     PyObject *t = (PyObject *)type;
@@ -89,7 +89,7 @@ capture_text(failure *f, PyObject *exc, bool traceback)
 }
 
 static void
-capture_exception(failure *f, PyObject *exc)
+capture_exception(subi_failure *f, PyObject *exc)
 {
     module_state *state = subi_state_here();
     f->has_exception = state != NULL && subi_encode(state, exc, &f->exception) == 0;
@@ -97,10 +97,10 @@ capture_exception(failure *f, PyObject *exc)
 }
 
 void
-subi_failure_capture(failure *f, failure_parts parts)
+subi_failure_capture(subi_failure *f, failure_parts parts)
 {
     PyObject *exc = PyErr_GetRaisedException();
-    *f = (failure){.text = subi_message_none()};
+    *f = (subi_failure){.text = subi_message_none()};
     if (exc != NULL) {
         capture_text(f, exc, parts >= FAILURE_WITH_TRACEBACK);
         if (parts >= FAILURE_WITH_EXCEPTION) {
@@ -112,7 +112,7 @@ subi_failure_capture(failure *f, failure_parts parts)
 }
 
 void
-subi_failure_fini(failure *f)
+subi_failure_fini(subi_failure *f)
 {
     subi_message_fini(&f->text);
     if (f->has_exception) {
@@ -124,7 +124,7 @@ subi_failure_fini(failure *f)
 // ---- raising ----------------------------------------------------------------------------------
 
 PyObject *
-subi_failure_items(module_state *state, const failure *f)
+subi_failure_items(module_state *state, const subi_failure *f)
 {
     if (f->text.tag != SUBI_TAG_NONE) {
         return subi_decode(state, &f->text);
@@ -170,7 +170,7 @@ make_excinfo(PyObject *items)
 
 // A new ExecutionFailed, or NULL with an exception.
 static PyObject *
-make_execution_failed(module_state *state, const failure *f)
+make_execution_failed(module_state *state, const subi_failure *f)
 {
     PyObject *items = subi_failure_items(state, f);
     PyObject *excinfo = items != NULL ? make_excinfo(items) : NULL;
@@ -196,7 +196,7 @@ make_execution_failed(module_state *state, const failure *f)
 
 // The exception itself, ready to be raised; NULL without an exception: it cannot be had.
 static PyObject *
-rebuild(module_state *state, const failure *f, PyObject *failed)
+rebuild(module_state *state, const subi_failure *f, PyObject *failed)
 {
     PyObject *exc = subi_decode(state, &f->exception);
     PyObject *module = exc != NULL ? PyImport_ImportModule("subinterpreters._calls") : NULL;
@@ -212,7 +212,7 @@ rebuild(module_state *state, const failure *f, PyObject *failed)
 }
 
 PyObject *
-subi_failure_raise(module_state *state, const failure *f)
+subi_failure_raise(module_state *state, const subi_failure *f)
 {
     PyObject *failed = make_execution_failed(state, f);
     if (failed == NULL) {

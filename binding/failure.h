@@ -7,11 +7,11 @@
 
 #include "state.h"
 
-typedef struct failure {
+typedef struct subi_failure {
     subi_message text;       // a tuple of str or None, see below; none: there was no memory for it
     subi_message exception;  // with has_exception
     bool has_exception;
-} failure;
+} subi_failure;
 
 // Items of the tuple in `text`.
 enum {
@@ -32,15 +32,15 @@ typedef enum failure_parts {
 } failure_parts;
 
 // In the interpreter that it was raised in: takes the exception that is set.
-void subi_failure_capture(failure *f, failure_parts parts);
+void subi_failure_capture(subi_failure *f, failure_parts parts);
 
 // In the caller's interpreter: the text as a Python tuple, also when memory was short.
-PyObject *subi_failure_items(module_state *state, const failure *f);
+PyObject *subi_failure_items(module_state *state, const subi_failure *f);
 
 // In the caller's interpreter: raises the exception that was captured, with an ExecutionFailed as its
 // cause; or ExecutionFailed, if the exception was not wanted or cannot be had. Returns NULL.
-PyObject *subi_failure_raise(module_state *state, const failure *f);
+PyObject *subi_failure_raise(module_state *state, const subi_failure *f);
 
-void subi_failure_fini(failure *f);
+void subi_failure_fini(subi_failure *f);
 
 #endif

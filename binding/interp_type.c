@@ -369,22 +369,23 @@ subi_interp_type_init(PyObject *module, module_state *state)
 
 // ---- functions --------------------------------------------------------------------------------
 
-PyDoc_STRVAR(create_doc,
-             "create(*, isolation=None, name=None)\n--\n\n"
-             "Make an interpreter, with the caller's sys.path.\n\n"
-             "Args:\n"
-             "    isolation: 'own' gives it a GIL of its own, so that it runs in parallel; only\n"
-             "        extension modules that declare support can be imported there. 'private'\n"
-             "        gives it a Python runtime of its own, a private copy of libpython, so that\n"
-             "        it runs in parallel and can import any extension module. 'shared' makes it\n"
-             "        share the main interpreter's GIL. None is 'own', before CPython 3.12\n"
-             "        'private', since there is nothing else.\n"
-             "    name: a str for people to read.\n\n"
-             "Returns:\n    An Interpreter.\n\n"
-             "Raises:\n"
-             "    InterpreterError: it could not be made, or this Python has no such kind; the\n"
-             "        message says why.\n"
-             "    TypeError, ValueError: an argument is not as above.");
+PyDoc_STRVAR(
+    create_doc,
+    "create(*, isolation=None, name=None)\n--\n\n"
+    "Make an interpreter, with the caller's sys.path, sys.argv and filters of warnings.\n\n"
+    "Args:\n"
+    "    isolation: 'own' gives it a GIL of its own, so that it runs in parallel; only\n"
+    "        extension modules that declare support can be imported there. 'private'\n"
+    "        gives it a Python runtime of its own, a private copy of libpython, so that\n"
+    "        it runs in parallel and can import any extension module. 'shared' makes it\n"
+    "        share the main interpreter's GIL. None is 'own', before CPython 3.12\n"
+    "        'private', since there is nothing else.\n"
+    "    name: a str for people to read.\n\n"
+    "Returns:\n    An Interpreter.\n\n"
+    "Raises:\n"
+    "    InterpreterError: it could not be made, or this Python has no such kind; the\n"
+    "        message says why.\n"
+    "    TypeError, ValueError: an argument is not as above.");
 
 static PyObject *
 create(PyObject *module, PyObject *args, PyObject *kwds)

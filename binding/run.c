@@ -8,6 +8,7 @@
 #include "codec/function.h"
 #include "interrupt.h"
 #include "lifecycle.h"
+#include "output.h"
 #include "private/start.h"
 #include "runtime.h"
 #include "thread_state.h"
@@ -184,7 +185,13 @@ subi_run_here(subi_interp *i, run *r)
     n->runner = subi_thread_self();
     atomic_fetch_add(&n->runs, 1);
     n->current = tstate;
+    if (n->output != 0) {
+        subi_output_begin(n->output);
+    }
     perform_within_limit(r, n->outer, tstate);
+    if (n->output != 0) {
+        subi_output_end(n->output);
+    }
     subi_exports_drain(i);
     n->current = NULL;
     subi_interrupt_drop();
@@ -265,8 +272,9 @@ subi_run(module_state *state, subi_interp *i, run *r)
     native *n = subi_interp_data(i);
     subi_foreground f;
     bool foreground = enter_foreground(state, i, &f);
+    n->output = subi_output_replaced();
     PyThreadState *outer = PyEval_SaveThread();
-    r->failure = (failure){.text = subi_message_none()};
+    r->failure = (subi_failure){.text = subi_message_none()};
     r->result = subi_message_none();
     n->outer = outer;
     n->outer_runtime = &subi_runtime;

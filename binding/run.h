@@ -26,8 +26,8 @@ typedef struct run {
     int64_t deadline;          // until when to wait while another thread runs it
 
     run_outcome outcome;
-    failure failure;      // RUN_RAISED
-    subi_message result;  // RUN_SUCCEEDED: what the call returned
+    subi_failure failure;  // RUN_RAISED
+    subi_message result;   // RUN_SUCCEEDED: what the call returned
 } run;
 
 // SUBI_OK: see r->outcome. SUBI_BUSY, SUBI_CLOSED, SUBI_FORKED, SUBI_NOMEM: it did not begin; no

@@ -21,4 +21,5 @@ const runtime subi_runtime = {
     .end_spare = subi_lifecycle_end_spare_here,
     .interrupt = subi_interrupt_here,
     .handle_signals = subi_handle_signals_here,
+    .write_output = subi_output_write_here,
 };

@@ -10,6 +10,7 @@
 #define SUBI_RUNTIME_H
 
 #include "backend.h"
+#include "output.h"
 #include "run.h"
 
 struct creation;
@@ -35,7 +36,11 @@ typedef struct runtime {
     bool (*end_lingering)(subi_interp *i, native *n);
     void (*end_spare)(native *n);
     void (*interrupt)(native *n, const struct interruption *what);
-    bool (*handle_signals)(native *n);  // for the caller of n's run, whose runtime this is
+
+    // For the caller of n's run, whose runtime this is.
+    bool (*handle_signals)(native *n);
+    void (*write_output)(native *n, unsigned stream, const char *utf8, Py_ssize_t size,
+                         output_failure *failure);
 } runtime;
 
 // Of this copy. Exported, so that the main runtime finds the one of a copy that it has loaded.

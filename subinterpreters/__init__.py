@@ -67,6 +67,8 @@ __all__ = [
     "create_channel",
     "create_queue",
     "get_current",
+    "get_include",
+    "get_library",
     "get_main",
     "get_reserve_limit",
     "is_shareable",
@@ -117,6 +119,16 @@ def __getattr__(name: str) -> "Any":
     value = getattr(import_module(_LATER[name]), name)
     globals()[name] = value
     return value
+
+
+def get_include() -> str:
+    """Return the folder with subinterp.h, the header of libsubinterp, for C compilers."""
+    return __path__[0] + "/include"
+
+
+def get_library() -> str:
+    """Return the path of libsubinterp, the library that C code uses to feed channels."""
+    return __path__[0] + "/libsubinterp.so"
 
 
 def _install_xxsubinterpreters(spec: "ModuleSpec | None" = None) -> None:

@@ -10,7 +10,8 @@ from subinterpreters import _install_xxsubinterpreters
 USAGE = """\
 usage: python -m subinterpreters FILE [ARG...]      run a program with our _xxsubinterpreters
        python -m subinterpreters check PACKAGE...   which kinds of interpreters a package runs in
-       python -m subinterpreters cache [--clear]    the copies that private interpreters load"""
+       python -m subinterpreters cache [--clear]    the copies that private interpreters load
+       python -m subinterpreters config [--cflags] [--libs]    a C compiler's options, to use libsubinterp"""
 
 
 def refuse(reason: str) -> int:
@@ -40,6 +41,15 @@ def check(packages: list[str]) -> int:
     return main(packages)
 
 
+def config(arguments: list[str]) -> int:
+    """Say how C code is compiled and linked that uses libsubinterp."""
+    from subinterpreters._config import main
+
+    if not arguments or not {"--cflags", "--libs"}.issuperset(arguments):
+        return refuse(f"config: expected --cflags or --libs, got {' '.join(arguments)!r}")
+    return main(arguments)
+
+
 def cache(arguments: list[str]) -> int:
     """Say what is in the cache, or remove it."""
     from subinterpreters._subinterpreters import cache_clear, cache_info
@@ -61,7 +71,7 @@ def main() -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
-    commands = {"check": check, "cache": cache}
+    commands = {"check": check, "cache": cache, "config": config}
     if arguments[0] in commands:
         return commands[arguments[0]](arguments[1:])
     return run(arguments[0], arguments[1:])

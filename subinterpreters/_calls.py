@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import threading
 import time
+import types
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -38,9 +39,12 @@ def _join(cls: type[BaseException]) -> type[BaseException] | None:
         "__reduce__": _reduce,  # sent on, it is just the original again
     }
     try:
-        return type(cls)(cls.__name__, (cls, ExecutionFailed), namespace)
+        both: type[BaseException] = types.new_class(
+            cls.__name__, (cls, ExecutionFailed), exec_body=lambda body: body.update(namespace)
+        )
     except Exception:  # noqa: BLE001 (their layouts or metaclasses do not go together)
         return None
+    return both
 
 
 def rebuild(exc: BaseException, failed: ExecutionFailed) -> BaseException:

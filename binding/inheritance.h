@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+//
+// What a new interpreter gets of the one that makes it: sys.path, sys.argv, and the filters of warnings.
+#ifndef SUBI_INHERITANCE_H
+#define SUBI_INHERITANCE_H
+
+#include "state.h"
+
+// Writes the caller's into *m. -1 with an exception set.
+int subi_inheritance_pack(module_state *state, subi_message *m);
+
+// Attached to the new interpreter, in which no code of a user has run in this life. -1 with an
+// exception set.
+int subi_inheritance_apply(const subi_message *m);
+
+#endif
