@@ -13,18 +13,25 @@
 import sys
 
 from subinterpreters._subinterpreters import (
+    BoundedSemaphore,
     ChannelClosedError,
     ChannelEmptyError,
     ChannelError,
     ChannelFullError,
     ChannelNotFoundError,
+    Condition,
+    Event,
     ExecutionFailed,
     Interpreter,
     InterpreterClosedError,
     InterpreterError,
     InterpreterNotFoundError,
+    Lock,
+    LockOwnerDiedError,
     NotShareableError,
     RecvChannel,
+    RLock,
+    Semaphore,
     SendChannel,
     create,
     create_channel,
@@ -38,18 +45,27 @@ from subinterpreters._subinterpreters import (
 )
 
 __all__ = [
+    "Barrier",
+    "BoundedSemaphore",
+    "BrokenBarrierError",
     "ChannelClosedError",
     "ChannelEmptyError",
     "ChannelError",
     "ChannelFullError",
     "ChannelNotFoundError",
+    "Condition",
+    "Event",
     "ExecutionFailed",
     "Interpreter",
     "InterpreterClosedError",
     "InterpreterError",
     "InterpreterNotFoundError",
+    "Lock",
+    "LockOwnerDiedError",
     "NotShareableError",
+    "RLock",
     "RecvChannel",
+    "Semaphore",
     "SendChannel",
     "create",
     "create_channel",
@@ -66,6 +82,19 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # every interpreter imports this package: it costs as little as it can
     from importlib.machinery import ModuleSpec
+    from typing import Any
+
+    from subinterpreters._barrier import Barrier, BrokenBarrierError
+
+
+def __getattr__(name: str) -> "Any":
+    """Import what needs threading when it is wanted."""
+    if name not in ("Barrier", "BrokenBarrierError"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from subinterpreters import _barrier
+
+    globals()[name] = value = getattr(_barrier, name)
+    return value
 
 
 def _install_xxsubinterpreters(spec: "ModuleSpec | None" = None) -> None:

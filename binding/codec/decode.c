@@ -8,6 +8,7 @@
 #include "channel_type.h"
 #include "format.h"
 #include "legacy/ids.h"
+#include "sync/sync.h"
 
 #define NOT_REMEMBERED SIZE_MAX
 
@@ -331,6 +332,9 @@ read_handle(reader *r)
     }
     if (*type == SUBI_HANDLE_BUFFER) {
         return read_buffer(r, segment);
+    }
+    if (*type == SUBI_HANDLE_SYNC) {
+        return subi_sync_unpack(r->state, segment);
     }
     if (*type == SUBI_HANDLE_CHANNEL_ID_BOTH || *type == SUBI_HANDLE_CHANNEL_ID_SEND ||
         *type == SUBI_HANDLE_CHANNEL_ID_RECV) {

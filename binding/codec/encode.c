@@ -8,6 +8,7 @@
 #include "format.h"
 #include "legacy/ids.h"
 #include "memo.h"
+#include "sync/sync.h"
 
 #define WRITE_FIRST 128
 #define LONG_TEXT   64  // bytes: a str or bytes so long is worth a look at whether it was written
@@ -414,7 +415,8 @@ write_else(writer *w, PyObject *obj)
     subi_segment segment;
     char type;
     if (subi_channel_end_pack(w->state, obj, &type, &segment) ||
-        subi_channel_id_pack(w->state, obj, &type, &segment)) {
+        subi_channel_id_pack(w->state, obj, &type, &segment) ||
+        subi_sync_pack(obj, &type, &segment)) {
         return write_handle(w, type, segment);
     }
     return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : leave_to_pickle(w, obj);
