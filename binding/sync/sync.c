@@ -2,7 +2,6 @@
 #include "sync.h"
 
 #include <stddef.h>
-#include <structmember.h>
 
 // ---- objects ----------------------------------------------------------------------------------
 

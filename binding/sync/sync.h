@@ -8,6 +8,8 @@
 #include "blocking.h"
 #include "state.h"
 
+#include <structmember.h>  // PyMemberDef, before 3.12
+
 // The type of all their handles in a message; which one it is the core knows.
 #define SUBI_HANDLE_SYNC 'y'
 
