@@ -114,6 +114,27 @@ def send_recv() -> Result:
     )
 
 
+def uncontended_lock() -> Result:
+    """acquire + release of a lock that nobody else wants, against threading.Lock."""
+
+    def pair(lock: subinterpreters.Lock | threading.Lock) -> Callable[[], None]:
+        acquire, release = lock.acquire, lock.release
+
+        def both() -> None:
+            acquire()
+            release()
+
+        return both
+
+    ours, theirs = pair(subinterpreters.Lock()), pair(threading.Lock())
+    return compare(
+        "acquire + release of a free lock",
+        2,
+        subinterpreters=lambda: per_call(ours, 50000),
+        stdlib=lambda: per_call(theirs, 50000),
+    )
+
+
 @contextmanager
 def no_reserve() -> Iterator[None]:
     """Make every creation a new interpreter."""
@@ -204,6 +225,7 @@ QUESTIONS = [
     run_string,
     round_trip,
     send_recv,
+    uncontended_lock,
     create_eight,
     create_one,
     create_from_reserve,

@@ -188,3 +188,28 @@ subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline)
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
     return r;
 }
+
+static bool
+go_on(void *arg)
+{
+    subi_detached *d = arg;
+    PyEval_RestoreThread(d->tstate);
+    bool on = subi_check_signals(d->state) == 0;
+    d->tstate = PyEval_SaveThread();
+    return on;
+}
+
+void
+subi_detach(subi_detached *d, module_state *state, int64_t deadline)
+{
+    d->state = state;
+    d->patience = (subi_patience){.deadline = deadline, .go_on = go_on, .arg = d};
+    d->tstate = PyEval_SaveThread();
+}
+
+subi_result
+subi_attach(subi_detached *d, subi_result r)
+{
+    PyEval_RestoreThread(d->tstate);
+    return finish(r);
+}

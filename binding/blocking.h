@@ -33,6 +33,17 @@ subi_result subi_blocking_begin_close(module_state *state, subi_interp *i, int64
 // run's end, is in; NULL: none.
 native *subi_run_of_thread(subi_interp *i, PyThreadState *tstate);
 
+// For functions of the core that wait with a subi_patience: detach gives the GIL back and makes the
+// patience, whose signal handlers run with the GIL; attach takes it again, and returns r as above.
+typedef struct subi_detached {
+    module_state *state;
+    PyThreadState *tstate;
+    subi_patience patience;
+} subi_detached;
+
+void subi_detach(subi_detached *d, module_state *state, int64_t deadline);
+subi_result subi_attach(subi_detached *d, subi_result r);
+
 // See runtime.h. Runs the handlers of pending signals in the caller of n's run; true: one raised.
 bool subi_handle_signals_here(native *n);
 

@@ -41,6 +41,9 @@ static const struct exception {
      "There is nothing to receive right now."},
     {FIELD(ChannelFullError), FIELD(ChannelError), PUBLIC "ChannelFullError",
      "There is no room to send right now."},
+    {FIELD(LockOwnerDiedError), BASE_RUNTIME_ERROR, PUBLIC "LockOwnerDiedError",
+     "The thread that had acquired the lock has ended, or its interpreter was closed, and what the\n"
+     "lock protects may be in any state. Everybody gets this, until reset() of the lock is called."},
     {FIELD(LegacyRunFailedError), BASE_RUNTIME_ERROR, LEGACY "RunFailedError", NULL},
     {FIELD(LegacyChannelError), BASE_RUNTIME_ERROR, LEGACY "ChannelError", NULL},
     {FIELD(LegacyChannelNotFoundError), FIELD(LegacyChannelError), LEGACY "ChannelNotFoundError",

@@ -15,6 +15,7 @@
 #include "runtime.h"
 #include "select.h"
 #include "state.h"
+#include "sync/sync.h"
 
 // ---- the interpreter that the module is in ----------------------------------------------------
 
@@ -92,7 +93,7 @@ module_exec(PyObject *module)
     if (subi_remedies_init() < 0 || subi_errors_init(module, state) < 0 ||
         subi_interp_type_init(module, state) < 0 || subi_channel_type_init(module, state) < 0 ||
         subi_buffer_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
-        subi_legacy_ids_init(module, state) < 0 ||
+        subi_sync_types_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
         PyModule_AddFunctions(module, subi_queue_functions) < 0 ||
@@ -115,6 +116,13 @@ module_exec(PyObject *module)
     DO((state)->recv_channel_type);                                                                \
     DO((state)->send_channel_type);                                                                \
     DO((state)->shared_buffer_type);                                                               \
+    DO((state)->sync_types[SUBI_LOCK]);                                                            \
+    DO((state)->sync_types[SUBI_RLOCK]);                                                           \
+    DO((state)->sync_types[SUBI_SEMAPHORE]);                                                       \
+    DO((state)->sync_types[SUBI_BOUNDED_SEMAPHORE]);                                               \
+    DO((state)->sync_types[SUBI_EVENT]);                                                           \
+    DO((state)->sync_types[SUBI_CONDITION]);                                                       \
+    DO((state)->sync_types[SUBI_BARRIER]);                                                         \
     DO((state)->interpreter_id_type);                                                              \
     DO((state)->channel_id_type);                                                                  \
     DO((state)->InterpreterError);                                                                 \
@@ -127,6 +135,7 @@ module_exec(PyObject *module)
     DO((state)->ChannelClosedError);                                                               \
     DO((state)->ChannelEmptyError);                                                                \
     DO((state)->ChannelFullError);                                                                 \
+    DO((state)->LockOwnerDiedError);                                                               \
     DO((state)->LegacyRunFailedError);                                                             \
     DO((state)->LegacyChannelError);                                                               \
     DO((state)->LegacyChannelNotFoundError);                                                       \

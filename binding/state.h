@@ -28,6 +28,7 @@ typedef struct module_state {
     PyTypeObject *recv_channel_type;
     PyTypeObject *send_channel_type;
     PyTypeObject *shared_buffer_type;
+    PyTypeObject *sync_types[SUBI_BARRIER + 1];  // by subi_sync_kind
     PyTypeObject *interpreter_id_type;
     PyTypeObject *channel_id_type;
 
@@ -42,6 +43,7 @@ typedef struct module_state {
     PyObject *ChannelClosedError;
     PyObject *ChannelEmptyError;
     PyObject *ChannelFullError;
+    PyObject *LockOwnerDiedError;
 
     // exceptions of `_xxsubinterpreters`, which only share their names
     PyObject *LegacyRunFailedError;

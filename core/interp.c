@@ -9,6 +9,7 @@
 #include "platform.h"
 #include "process.h"
 #include "subinterp.h"
+#include "sync.h"
 #include "table.h"
 
 // States and who moves between them:
@@ -444,6 +445,7 @@ subi_interp_end_close(subi_interp *i, bool closed)
     }
     if (closed) {
         subi__table_unlist(&interps, &i->entry);
+        subi__syncs_owner_ended(&(subi__owner){.interp = i->entry.id});
     }
     subi__lock_acquire(&i->lock);
     assert(i->state == SUBI_STATE_CLOSING);

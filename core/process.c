@@ -14,6 +14,7 @@
 #include "loader/slot.h"
 #include "platform.h"
 #include "reserve.h"
+#include "sync.h"
 #include "thread.h"
 
 static _Atomic uint32_t generation;  // atomic: written only in the child of a fork
@@ -57,6 +58,7 @@ after_fork_in_child(void)
     depth_some = depth_one = 0;
     busy = NULL;
     subi__channels_forget();
+    subi__syncs_forget();
     subi__interps_forget();
     subi__reserve_forget();
     subi__reaper_forget();
@@ -196,5 +198,6 @@ subi_environment(void)
 void
 subi_shutdown(void)
 {
-    subi__channels_shutdown();
+    subi__channels_shutdown();  // first: what waits on locks looks at what it sets
+    subi__syncs_shutdown();
 }

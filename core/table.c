@@ -106,6 +106,18 @@ subi__table_search(subi__table *t, bool (*test)(subi__entry *, const void *), co
     return found;
 }
 
+void
+subi__table_each(subi__table *t, void (*visit)(subi__entry *, const void *), const void *arg)
+{
+    subi__lock_acquire(&t->lock);
+    for (size_t i = 0; i < t->size && t->count > 0; i++) {
+        if (t->slots[i] != NULL) {
+            visit(t->slots[i], arg);
+        }
+    }
+    subi__lock_release(&t->lock);
+}
+
 // Empties slot i and moves later entries of its run back, so that no probe stops early
 // (Knuth, TAOCP 6.4, algorithm R).
 static void

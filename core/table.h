@@ -44,6 +44,10 @@ subi__entry *subi__table_find(subi__table *t, int64_t id);
 subi__entry *subi__table_search(subi__table *t, bool (*test)(subi__entry *, const void *),
                                 const void *arg);
 
+// Calls visit(e, arg) for all objects, also those that are on the way to destruction, under the
+// table's lock. It must not block.
+void subi__table_each(subi__table *t, void (*visit)(subi__entry *, const void *), const void *arg);
+
 // Takes the entry out, so that its id finds nothing; references stay. False: it was out already.
 bool subi__table_unlist(subi__table *t, subi__entry *e);
 bool subi__table_listed(subi__table *t, subi__entry *e);

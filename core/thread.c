@@ -7,11 +7,14 @@
 #include "lock.h"
 #include "platform.h"
 #include "subinterp.h"
+#include "sync.h"
 
 struct subi_thread {
-    _Atomic size_t references;  // the thread itself has one while it lives
-    _Atomic bool alive;         // atomic: cleared once, by the thread's end
-    uint32_t generation;        // of the thread; written again only in the child of a fork
+    _Atomic size_t
+        references;       // the thread itself has one while it lives, and what it holds others
+    _Atomic bool alive;   // atomic: cleared once, by the thread's end
+    uint32_t generation;  // of the thread; written again only in the child of a fork
+    uintptr_t ident;      // set once
     subi__lock lock;
     subi__wait *parked;  // guarded by lock: what it sleeps on, else NULL
     bool interrupted;    // guarded by lock: its next sleep ends at once
@@ -25,6 +28,10 @@ thread_ended(void *value)
     subi_thread *t = value;
     self = NULL;  // a later destructor of this thread may still call us: it gets a new record
     atomic_store(&t->alive, false);
+    // acquire: pairs with the drop of who released the last lock that this thread had acquired
+    if (atomic_load_explicit(&t->references, memory_order_acquire) > 1) {
+        subi__syncs_owner_ended(&(subi__owner){.thread = t});
+    }
     subi_thread_drop(t);
 }
 
@@ -39,6 +46,7 @@ subi_thread_self(void)
         atomic_init(&t->references, 1);
         atomic_init(&t->alive, true);
         t->generation = subi_generation();
+        t->ident = (uintptr_t)pthread_self();
         if (subi__at_thread_exit(thread_ended, t) != SUBI_OK) {
             free(t);
             return NULL;
@@ -68,6 +76,12 @@ bool
 subi_thread_alive(const subi_thread *t)
 {
     return t->generation == subi_generation() && atomic_load(&((subi_thread *)t)->alive);
+}
+
+uintptr_t
+subi_thread_ident(const subi_thread *t)
+{
+    return t->ident;
 }
 
 void

@@ -8,13 +8,25 @@
 // Values of the word of a wait. A waiter that still spins needs no system call to be woken.
 enum { AWAKE = 0, WOKEN = 1, ASLEEP = 2, DISTURBED = 3 };
 
+static void
+link_before(subi__node *next, subi__node *n)
+{
+    n->next = next;
+    n->prev = next->prev;
+    n->prev->next = n;
+    n->next->prev = n;
+}
+
 void
 subi__waitlist_link(subi__waitlist *l, subi__node *n)
 {
-    n->next = &l->sentinel;
-    n->prev = l->sentinel.prev;
-    n->prev->next = n;
-    n->next->prev = n;
+    link_before(&l->sentinel, n);
+}
+
+void
+subi__waitlist_link_first(subi__waitlist *l, subi__node *n)
+{
+    link_before(l->sentinel.next, n);
 }
 
 void
@@ -27,16 +39,22 @@ subi__node_unlink(subi__node *n)
     }
 }
 
+bool
+subi__node_claim(subi__node *n)
+{
+    subi__node *nobody = NULL;
+    subi__node_unlink(n);
+    // Sequential: the only race is between wakers of different channels of one select, and
+    // what they transfer is ordered by the channels' locks.
+    return atomic_compare_exchange_strong(&n->wait->winner, &nobody, n);
+}
+
 subi__node *
 subi__waitlist_claim(subi__waitlist *l)
 {
     while (!subi__waitlist_empty(l)) {
         subi__node *n = l->sentinel.next;
-        subi__node *nobody = NULL;
-        subi__node_unlink(n);
-        // Sequential: the only race is between wakers of different channels of one select, and
-        // what they transfer is ordered by the channels' locks.
-        if (atomic_compare_exchange_strong(&n->wait->winner, &nobody, n)) {
+        if (subi__node_claim(n)) {
             return n;
         }
     }

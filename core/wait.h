@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One shape for all blocking on channels: try; link nodes of the waiting thread into the wait
-// lists of the channels; park; resolve. A wait and its nodes live on the waiter's stack.
+// One shape for all blocking on channels and locks (sync.h): try; link nodes of the waiting thread
+// into the wait lists of the channels; park; resolve. A wait and its nodes live on the waiter's
+// stack.
 //
 // Whoever can complete an operation for a waiter (the waker) claims the wait, moves the message,
 // stores the result in the node and only then sets the word, all under the lock of the node's
@@ -22,11 +23,12 @@ typedef struct subi__wait {
     _Atomic uint32_t word;  // atomic: see wait.c; release by the waker, acquire by the waiter
 } subi__wait;
 
-// One operation that the thread is blocked on. Guarded by the lock of its channel.
+// One operation that the thread is blocked on. Guarded by the lock of its channel, or what is in
+// the place of one.
 struct subi__node {
     subi__node *next, *prev;  // in the wait list of the channel; NULL, NULL when not linked
     subi__wait *wait;
-    subi_message *message;  // to send from or to receive into
+    subi_message *message;  // to send from or to receive into; channels only
     subi_result result;     // of the operation, once this node is the winner
 };
 
@@ -47,8 +49,12 @@ subi__waitlist_empty(const subi__waitlist *l)
     return l->sentinel.next == &l->sentinel;
 }
 
-void subi__waitlist_link(subi__waitlist *l, subi__node *n);  // at the end
-void subi__node_unlink(subi__node *n);                       // no effect when not linked
+void subi__waitlist_link(subi__waitlist *l, subi__node *n);        // at the end
+void subi__waitlist_link_first(subi__waitlist *l, subi__node *n);  // at the front
+void subi__node_unlink(subi__node *n);                             // no effect when not linked
+
+// Unlinks n and claims its wait. False: another channel has claimed that.
+bool subi__node_claim(subi__node *n);
 
 // Unlinks and returns the first node whose wait could be claimed, or NULL. Nodes of waits that
 // another channel has claimed are unlinked on the way.

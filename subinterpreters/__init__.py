@@ -13,19 +13,26 @@
 import sys
 
 from subinterpreters._subinterpreters import (
+    BoundedSemaphore,
     ChannelClosedError,
     ChannelEmptyError,
     ChannelError,
     ChannelFullError,
     ChannelNotFoundError,
+    Condition,
+    Event,
     ExecutionFailed,
     Interpreter,
     InterpreterClosedError,
     InterpreterError,
     InterpreterNotFoundError,
+    Lock,
+    LockOwnerDiedError,
     NotShareableError,
     Queue,
     RecvChannel,
+    RLock,
+    Semaphore,
     SendChannel,
     create,
     create_channel,
@@ -44,24 +51,33 @@ __all__ = [
     "UNBOUND",
     "UNBOUND_ERROR",
     "UNBOUND_REMOVE",
+    "Barrier",
+    "BoundedSemaphore",
+    "BrokenBarrierError",
     "ChannelClosedError",
     "ChannelEmptyError",
     "ChannelError",
     "ChannelFullError",
     "ChannelNotFoundError",
+    "Condition",
+    "Event",
     "ExecutionFailed",
     "Interpreter",
     "InterpreterClosedError",
     "InterpreterError",
     "InterpreterNotFoundError",
     "ItemInterpreterDestroyed",
+    "Lock",
+    "LockOwnerDiedError",
     "NotShareableError",
     "Queue",
     "QueueEmpty",
     "QueueError",
     "QueueFull",
     "QueueNotFoundError",
+    "RLock",
     "RecvChannel",
+    "Semaphore",
     "SendChannel",
     "create",
     "create_channel",
@@ -84,6 +100,7 @@ if TYPE_CHECKING:  # every interpreter imports this package: it costs as little 
     from importlib.machinery import ModuleSpec
     from typing import Any
 
+    from subinterpreters._barrier import Barrier, BrokenBarrierError
     from subinterpreters._queues import (
         UNBOUND,
         UNBOUND_ERROR,
@@ -96,7 +113,8 @@ if TYPE_CHECKING:  # every interpreter imports this package: it costs as little 
     )
 
 # Where names come from that need more imports than most programs do.
-_LATER = dict.fromkeys(
+_LATER = {"Barrier": "_barrier", "BrokenBarrierError": "_barrier"}
+_LATER |= dict.fromkeys(
     [
         "UNBOUND",
         "UNBOUND_ERROR",
@@ -107,7 +125,7 @@ _LATER = dict.fromkeys(
         "QueueFull",
         "QueueNotFoundError",
     ],
-    "subinterpreters._queues",
+    "_queues",
 )
 
 
@@ -116,7 +134,7 @@ def __getattr__(name: str) -> "Any":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_LATER[name]), name)
+    value = getattr(import_module(f"subinterpreters.{_LATER[name]}"), name)
     globals()[name] = value
     return value
 

@@ -15,13 +15,39 @@ import threading
 from types import FunctionType
 from typing import Any
 
-from subinterpreters._subinterpreters import NotShareableError, Queue, RecvChannel, SendChannel
+from subinterpreters._subinterpreters import (
+    BoundedSemaphore,
+    Condition,
+    Event,
+    Lock,
+    NotShareableError,
+    Queue,
+    RecvChannel,
+    RLock,
+    Semaphore,
+    SendChannel,
+    _Barrier,
+)
 
 PROTOCOL = 5
 
-# What takes the place of an object: its pickle; channel ends and memoryviews in it; the buffers that are
+# What takes the place of an object: its pickle; what is not pickled, but sent beside; the buffers that are
 # not copied into it (PEP 574). The codec knows all of these.
 Pickled = tuple[bytes, list[Any], list[memoryview]]
+
+BESIDE = (
+    Queue,
+    RecvChannel,
+    SendChannel,
+    memoryview,
+    Lock,
+    RLock,
+    Semaphore,
+    BoundedSemaphore,
+    Event,
+    Condition,
+    _Barrier,
+)
 
 _receiving = threading.local()
 
@@ -68,7 +94,7 @@ def _dumps(pickler_type: type[pickle.Pickler], obj: object) -> Pickled:
     )
     table = {
         **getattr(pickler, "dispatch_table", copyreg.dispatch_table),
-        **dict.fromkeys((RecvChannel, SendChannel, Queue, memoryview), send_beside),
+        **dict.fromkeys(BESIDE, send_beside),
     }
     # not by assignment: cloudpickle's class has an attribute of that name
     vars(pickle.Pickler)["dispatch_table"].__set__(pickler, table)

@@ -10,6 +10,7 @@
 #include "function.h"
 #include "legacy/ids.h"
 #include "queue_type.h"
+#include "sync/sync.h"
 
 #define NOT_REMEMBERED SIZE_MAX
 
@@ -336,6 +337,9 @@ read_handle(reader *r)
     }
     if (*type == SUBI_HANDLE_QUEUE) {
         return subi_queue_unpack(r->state, segment);
+    }
+    if (*type == SUBI_HANDLE_SYNC) {
+        return subi_sync_unpack(r->state, segment);
     }
     if (*type == SUBI_HANDLE_CHANNEL_ID_BOTH || *type == SUBI_HANDLE_CHANNEL_ID_SEND ||
         *type == SUBI_HANDLE_CHANNEL_ID_RECV) {

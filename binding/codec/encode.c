@@ -10,6 +10,7 @@
 #include "legacy/ids.h"
 #include "memo.h"
 #include "queue_type.h"
+#include "sync/sync.h"
 
 #define WRITE_FIRST 128
 #define LONG_TEXT   64  // bytes: a str or bytes so long is worth a look at whether it was written
@@ -429,7 +430,8 @@ write_else(writer *w, PyObject *obj)
     char type;
     if (subi_channel_end_pack(w->state, obj, &type, &segment) ||
         subi_queue_pack(w->state, obj, &type, &segment) ||
-        subi_channel_id_pack(w->state, obj, &type, &segment)) {
+        subi_channel_id_pack(w->state, obj, &type, &segment) ||
+        subi_sync_pack(obj, &type, &segment)) {
         return write_handle(w, type, segment);
     }
     return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : write_function(w, obj);

@@ -43,10 +43,13 @@ typedef enum subi_result {
     SUBI_TIMEOUT,    // the deadline passed
     SUBI_INTERRUPTED,  // a signal handler ran on this thread while it was waiting
     SUBI_NOT_FOUND,    // no object has that id (any more)
-    SUBI_BUSY,         // the interpreter is running
+    SUBI_BUSY,         // the interpreter is running; or one would have to wait, and did not want to
     SUBI_NOMEM,        // out of memory; nothing was changed
     SUBI_INVALID,      // the input is not what it should be
     SUBI_FORKED,       // the object belongs to the process that this one was forked from
+    SUBI_NOT_OWNER,    // the lock is not held by the caller
+    SUBI_OWNER_DIED,   // the thread or the interpreter that held the lock has ended
+    SUBI_BROKEN,       // the barrier is broken
 } subi_result;
 
 #define SUBI_TRY        INT64_C(0)   // deadline: do not wait
@@ -230,6 +233,126 @@ typedef struct subi_case {
 // SUBI_TIMEOUT, SUBI_INTERRUPTED, SUBI_NOMEM, SUBI_FORKED leave *chosen alone.
 SUBI_EXPORT subi_result subi_select(subi_case *cases, size_t count, int64_t interp,
                                     int64_t deadline, size_t *chosen);
+
+// ---- locks ---------------------------------------------------------------------------------
+
+// What threads of all interpreters wait on for each other: locks, semaphores, events, conditions,
+// barriers. One opaque type; each function below is for its kind. Reference counted, with ids that
+// count up from 0 for all kinds together.
+typedef struct subi_sync subi_sync;
+
+typedef enum subi_sync_kind {
+    SUBI_LOCK,
+    SUBI_RLOCK,
+    SUBI_SEMAPHORE,
+    SUBI_BOUNDED_SEMAPHORE,
+    SUBI_EVENT,
+    SUBI_CONDITION,
+    SUBI_BARRIER,
+} subi_sync_kind;
+
+SUBI_EXPORT void subi_sync_hold(subi_sync *s);
+SUBI_EXPORT void subi_sync_drop(subi_sync *s);
+SUBI_EXPORT int64_t subi_sync_id(const subi_sync *s);
+SUBI_EXPORT subi_sync_kind subi_sync_what(const subi_sync *s);
+SUBI_EXPORT subi_segment subi_sync_segment(subi_sync *s);  // for a message; holds a reference
+
+// How long to wait, and what to do when a signal handler has run on this thread meanwhile. Then
+// `go_on(arg)` is called, with nothing of the core's locked, while the thread keeps its place in the
+// queue. False, or no function: the wait ends with SUBI_INTERRUPTED, and nothing was acquired.
+typedef struct subi_patience {
+    int64_t deadline;
+    bool (*go_on)(void *arg);
+    void *arg;
+} subi_patience;
+
+// All that wait can return SUBI_TIMEOUT, SUBI_INTERRUPTED, SUBI_CLOSED (the process ends),
+// SUBI_FORKED; and unless something else is said SUBI_BUSY (SUBI_TRY only).
+
+// A lock, whose owner is the thread that has acquired it on behalf of interpreter `interp` (or of
+// SUBI_NOBODY). A recursive one can be acquired again by its owner, and released by no one else; the
+// other one by anybody. Whoever runs takes a free lock, but not when a waiter is so unlucky for a
+// millisecond: then it is handed to that one. Waiters are served in the order in which they came.
+//
+// When the thread ends, or the interpreter closes, while it is the owner, nobody knows in what state
+// is what the lock protects. So all waiters, and all that come later, get SUBI_OWNER_DIED, until
+// somebody who does know has called subi_mutex_reset.
+//
+// SUBI_NOMEM.
+SUBI_EXPORT subi_result subi_mutex_new(bool recursive, subi_sync **out);
+
+// SUBI_OWNER_DIED, SUBI_NOMEM.
+SUBI_EXPORT subi_result subi_mutex_acquire(subi_sync *m, int64_t interp, const subi_patience *p);
+
+// SUBI_NOT_OWNER: it is not held, or a recursive one not by the caller. SUBI_OWNER_DIED, SUBI_FORKED;
+// SUBI_CLOSED (in the place of SUBI_NOT_OWNER: a wait that ends with the process is not followed by
+// acquiring).
+SUBI_EXPORT subi_result subi_mutex_release(subi_sync *m, int64_t interp);
+
+// From "owner died" to free. SUBI_NOT_OWNER: its owner has not died. SUBI_FORKED.
+SUBI_EXPORT subi_result subi_mutex_reset(subi_sync *m);
+
+typedef struct subi_mutex_state {
+    size_t depth;  // how often the owner has acquired it; 0: it is free
+    uintptr_t thread;
+    int64_t interp;
+    bool owner_died;  // and depth is 0
+} subi_mutex_state;
+
+SUBI_EXPORT subi_result subi_mutex_look(subi_sync *m, subi_mutex_state *state);  // SUBI_FORKED
+
+// A count of what is left. It is handed to waiters in the order in which they came. It has no owner.
+// SUBI_NOMEM.
+SUBI_EXPORT subi_result subi_semaphore_new(size_t value, bool bounded, subi_sync **out);
+SUBI_EXPORT subi_result subi_semaphore_acquire(subi_sync *s, const subi_patience *p);
+
+// SUBI_FULL: it would be more than at first (bounded), or than fits. SUBI_FORKED.
+SUBI_EXPORT subi_result subi_semaphore_release(subi_sync *s, size_t n);
+SUBI_EXPORT subi_result subi_semaphore_value(subi_sync *s, size_t *value);  // SUBI_FORKED
+
+// A flag. SUBI_NOMEM.
+SUBI_EXPORT subi_result subi_event_new(subi_sync **out);
+SUBI_EXPORT subi_result subi_event_assign(subi_sync *e, bool flag);  // SUBI_FORKED
+SUBI_EXPORT subi_result subi_event_look(subi_sync *e, bool *flag);   // SUBI_FORKED
+SUBI_EXPORT subi_result subi_event_wait(subi_sync *e, const subi_patience *p);
+
+// A queue of threads that have released mutex to be notified by one that has it. Holds a reference to
+// mutex. SUBI_NOMEM.
+SUBI_EXPORT subi_result subi_condition_new(subi_sync *mutex, subi_sync **out);
+SUBI_EXPORT subi_sync *subi_condition_mutex(const subi_sync *c);  // borrowed
+
+// Releases the mutex, waits, and acquires it again, however long that takes, as often as it was.
+// SUBI_NOT_OWNER: the caller does not have it. SUBI_OWNER_DIED: somebody else has died with it. After
+// that, and after SUBI_CLOSED or SUBI_INTERRUPTED, the caller has it if it could be had. A deadline of
+// SUBI_TRY is one that is over.
+SUBI_EXPORT subi_result subi_condition_wait(subi_sync *c, int64_t interp, const subi_patience *p);
+
+// SUBI_NOT_OWNER, SUBI_OWNER_DIED, SUBI_FORKED.
+SUBI_EXPORT subi_result subi_condition_notify(subi_sync *c, int64_t interp, size_t n);
+
+// Threads that wait until there are `parties` of them. If it is `led`, the last one comes back at once
+// and leads: the others wait until it has called subi_barrier_release, or fail when it calls
+// subi_barrier_abort or ends. Whoever gives up waiting breaks the barrier, for all.
+// SUBI_NOMEM, SUBI_INVALID (no parties).
+SUBI_EXPORT subi_result subi_barrier_new(size_t parties, bool led, subi_sync **out);
+
+// *index gets which of them it was, counted from 0. SUBI_BROKEN. A deadline of SUBI_TRY is one that is
+// over.
+SUBI_EXPORT subi_result subi_barrier_wait(subi_sync *b, int64_t interp, const subi_patience *p,
+                                          size_t *index);
+
+// By the leader. SUBI_BROKEN: it was broken or reset meanwhile. SUBI_FORKED.
+SUBI_EXPORT subi_result subi_barrier_release(subi_sync *b, int64_t interp);
+SUBI_EXPORT subi_result subi_barrier_abort(subi_sync *b);  // breaks it. SUBI_FORKED.
+SUBI_EXPORT subi_result subi_barrier_reset(subi_sync *b);  // those that wait fail. SUBI_FORKED.
+
+typedef struct subi_barrier_state {
+    size_t parties;
+    size_t waiting;
+    bool broken;
+} subi_barrier_state;
+
+SUBI_EXPORT subi_result subi_barrier_look(subi_sync *b, subi_barrier_state *state);  // SUBI_FORKED
 
 // ---- interpreters --------------------------------------------------------------------------
 
@@ -497,6 +620,7 @@ SUBI_EXPORT subi_thread *subi_thread_self(void);  // borrowed; NULL: out of memo
 SUBI_EXPORT void subi_thread_hold(subi_thread *t);
 SUBI_EXPORT void subi_thread_drop(subi_thread *t);
 SUBI_EXPORT bool subi_thread_alive(const subi_thread *t);
+SUBI_EXPORT uintptr_t subi_thread_ident(const subi_thread *t);  // its pthread_t, while it is alive
 
 // Makes the wait on a channel that t is in return SUBI_INTERRUPTED, else its next one.
 SUBI_EXPORT void subi_thread_interrupt(subi_thread *t);
@@ -532,7 +656,7 @@ SUBI_EXPORT bool subi_foreground_is_busy(void);
 SUBI_EXPORT uint32_t subi_generation(void);
 
 // How many runs (see subi_interp_enter), makings and closings of interpreters are in progress, and
-// how many threads are waiting on channels.
+// how many threads are waiting on channels and locks.
 SUBI_EXPORT uint32_t subi_running(void);
 SUBI_EXPORT uint32_t subi_waiting(void);
 
@@ -564,7 +688,8 @@ SUBI_EXPORT char **subi_environment(void);
 SUBI_EXPORT void subi_refuse_runs(void);
 
 // For the process's exit: closes every channel, so that every waiting thread comes back with
-// SUBI_CLOSED. Later sends and receives fail the same way.
+// SUBI_CLOSED, also those that wait on locks. Later sends and receives fail the same way; and what
+// would have to wait on a lock, but not what would not.
 SUBI_EXPORT void subi_shutdown(void);
 SUBI_EXPORT bool subi_is_shut_down(void);
 
