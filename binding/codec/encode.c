@@ -11,6 +11,7 @@
 #include "shapes.h"
 
 #define WRITE_FIRST 128
+#define GROW_FAST   (16 * 1024)
 #define LONG_TEXT   64  // bytes: a str or bytes so long is worth a look at whether it was written
 
 typedef struct writer {
@@ -40,13 +41,14 @@ point_into(writer *w, size_t done)
     w->end = subi_block_bytes(w->block) + subi_block_size(w->block);
 }
 
-// A single large value gets the room that it needs, many small ones double it.
+// A single large value gets the room that it needs; many small ones double it, or more at first.
 static int
 grow(writer *w, size_t n)
 {
     size_t size = subi_block_size(w->block), done = used(w);
     bool fits = n <= SIZE_MAX / 4 - size;
-    size_t want = fits && done + n > size * 2 ? done + n : size * 2;
+    size_t larger = size * (size < GROW_FAST ? 4 : 2);
+    size_t want = fits && done + n > larger ? done + n : larger;
     if (!fits || subi_block_resize(&w->block, want) != SUBI_OK) {
         PyErr_NoMemory();
         return -1;
@@ -299,7 +301,7 @@ write_list(writer *w, PyObject *obj)
     int r = write_tag(w, CODEC_LIST) < 0 ? -1 : write_number(w, (uint64_t)n);
     for (Py_ssize_t i = 0; i < n && r == 0; i++) {
         if (i + 4 < PyList_GET_SIZE(obj)) {
-            __builtin_prefetch(PyList_GET_ITEM(obj, i + 4));
+(void)0;
         }
         r = i < PyList_GET_SIZE(obj) ? write_value(w, PyList_GET_ITEM(obj, i)) : raise_changed(obj);
     }
@@ -322,7 +324,7 @@ write_shape(writer *w, PyObject **keys, Py_ssize_t n)
     return r;
 }
 
-// 1: the dict may have a shape; what comes before its values is written, and they are in w->values, each
+// 1: the dict has a shape; what comes before its values is written, and they are in w->values, each
 // with a reference. A function of its own, since what is nested needs the C stack.
 static Py_NO_INLINE int
 begin_shaped(writer *w, PyObject *obj, Py_ssize_t n)
@@ -334,12 +336,15 @@ begin_shaped(writer *w, PyObject *obj, Py_ssize_t n)
         return -1;
     }
     while (i < n && PyDict_Next(obj, &position, &keys[i], &value) && PyUnicode_CheckExact(keys[i])) {
-        held[i++] = Py_NewRef(value);
+        held[i++] = value;
     }
     int r = i == n ? 1 : 0;
     if (r == 0 || write_shape(w, keys, n) < 0) {
-        subi_values_pop(&w->values, (size_t)n, (size_t)i);
+        subi_values_pop(&w->values, (size_t)n, 0);
         return r == 0 ? 0 : -1;
+    }
+    for (i = 0; i < n; i++) {
+        Py_INCREF(held[i]);
     }
     return 1;
 }
