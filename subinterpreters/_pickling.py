@@ -12,11 +12,16 @@ import pickle
 import threading
 from typing import Any
 
-from subinterpreters._subinterpreters import NotShareableError, RecvChannel, SendChannel
+from subinterpreters._subinterpreters import (
+    NotShareableError,
+    RecvChannel,
+    SendChannel,
+    SharedBuffer,
+)
 
 PROTOCOL = 5
 
-# What takes the place of an object: its pickle; channel ends and memoryviews in it; the buffers that are
+# What takes the place of an object: its pickle; channel ends, SharedBuffers and memoryviews in it; the buffers that are
 # not copied into it (PEP 574). The codec knows all of these.
 Pickled = tuple[bytes, list[Any], list[memoryview]]
 
@@ -42,7 +47,7 @@ def _dumps(pickler_type: type[pickle.Pickler], obj: object) -> Pickled:
     )
     table = {
         **(copyreg.dispatch_table if pickler_type is pickle.Pickler else pickler.dispatch_table),
-        **dict.fromkeys((RecvChannel, SendChannel, memoryview), send_beside),
+        **dict.fromkeys((RecvChannel, SendChannel, SharedBuffer, memoryview), send_beside),
     }
     # not by assignment: cloudpickle's class has an attribute of that name
     vars(pickle.Pickler)["dispatch_table"].__set__(pickler, table)

@@ -29,9 +29,9 @@ typedef struct reader {
     const unsigned char *at, *end;
     remembered *memo;
     size_t memo_count, memo_room;
-    size_t loose;      // how often something incomplete has been referred to
-    unsigned depth;           // how many containers we are in
-    uint32_t shapes_used;     // bit i: shapes[i] is one; what is not is uninitialised
+    size_t loose;          // how often something incomplete has been referred to
+    unsigned depth;        // how many containers we are in
+    uint32_t shapes_used;  // bit i: shapes[i] is one; what is not is uninitialised
     shape shapes[CODEC_SHAPES];
     unsigned hashing;  // > 0: in what will be a key, or in a set
 } reader;
@@ -491,23 +491,31 @@ read_buffer(reader *r, const subi_segment *segment)
 static PyObject *
 read_handle(reader *r)
 {
-    const unsigned char *type = take(r, 1);
     uint64_t number;
-    if (type == NULL || read_number(r, &number) < 0) {
+    if (read_number(r, &number) < 0) {
         return NULL;
     }
     const subi_segment *segment = subi_block_segment(r->block, number);
     if (segment == NULL) {
         return raise_malformed();
     }
-    if (*type == SUBI_HANDLE_BUFFER) {
+    // not from the bytes: what is there cannot make one object pass for another
+    switch (segment->type) {
+    case SUBI_HANDLE_BUFFER:
+    case SUBI_HANDLE_MEMORY_VIEW:
         return read_buffer(r, segment);
+    case SUBI_HANDLE_MEMORY:
+        return subi_shared_buffer_unpack(r->state, segment);
+    case SUBI_HANDLE_CHANNEL_ID_BOTH:
+    case SUBI_HANDLE_CHANNEL_ID_SEND:
+    case SUBI_HANDLE_CHANNEL_ID_RECV:
+        return subi_channel_id_unpack(r->state, segment->type, segment);
+    case SUBI_HANDLE_RECV_CHANNEL:
+    case SUBI_HANDLE_SEND_CHANNEL:
+        return subi_channel_end_unpack(r->state, segment->type, segment);
+    default:
+        return raise_malformed();
     }
-    if (*type == SUBI_HANDLE_CHANNEL_ID_BOTH || *type == SUBI_HANDLE_CHANNEL_ID_SEND ||
-        *type == SUBI_HANDLE_CHANNEL_ID_RECV) {
-        return subi_channel_id_unpack(r->state, (char)*type, segment);
-    }
-    return subi_channel_end_unpack(r->state, (char)*type, segment);
 }
 
 // ---- values -----------------------------------------------------------------------------------

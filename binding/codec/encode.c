@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "buffer.h"
+#include "buffer_type.h"
 #include "channel_type.h"
 #include "format.h"
 #include "legacy/ids.h"
@@ -177,20 +178,24 @@ static int
 write_handle(writer *w, char type, subi_segment segment)
 {
     size_t number = subi_block_segment_count(w->block);
+    segment.type = type;
     if (subi_block_attach(w->block, segment) != SUBI_OK) {
         segment.free(segment.owner);
         PyErr_NoMemory();
         return -1;
     }
-    return write_tagged(w, CODEC_HANDLE, &type, 1) < 0 ? -1 : write_number(w, number);
+    return write_tag(w, CODEC_HANDLE) < 0 ? -1 : write_number(w, number);
 }
 
 // Ends the buffer.
 static int
 write_opened(writer *w, outgoing_buffer *b)
 {
-    subi_segment segment = subi_export_segment(b->memory, b->layout.buf, (size_t)b->layout.len);
-    int r = write_handle(w, SUBI_HANDLE_BUFFER, segment);
+    bool is_memory = b->borrowed != NULL;
+    subi_segment segment =
+        is_memory ? subi_memory_segment(b->borrowed)
+                  : subi_export_segment(b->memory, b->layout.buf, (size_t)b->layout.len);
+    int r = write_handle(w, is_memory ? SUBI_HANDLE_MEMORY_VIEW : SUBI_HANDLE_BUFFER, segment);
     unsigned char *p = r == 0 ? reserve(w, subi_buffer_written_size(b)) : NULL;
     if (p != NULL) {
         subi_buffer_write(b, p);
@@ -253,8 +258,7 @@ write_again(writer *w, PyObject *obj)
     if (r == 0) {
         return write_tag(w, CODEC_REMEMBER);
     }
-    return r < 0 || write_tag(w, CODEC_AGAIN) < 0 || write_number(w, number) < 0 ? -1
-                                                                                             : 1;
+    return r < 0 || write_tag(w, CODEC_AGAIN) < 0 || write_number(w, number) < 0 ? -1 : 1;
 }
 
 // ---- containers -------------------------------------------------------------------------------
@@ -301,7 +305,7 @@ write_list(writer *w, PyObject *obj)
     int r = write_tag(w, CODEC_LIST) < 0 ? -1 : write_number(w, (uint64_t)n);
     for (Py_ssize_t i = 0; i < n && r == 0; i++) {
         if (i + 4 < PyList_GET_SIZE(obj)) {
-(void)0;
+            (void)0;
         }
         r = i < PyList_GET_SIZE(obj) ? write_value(w, PyList_GET_ITEM(obj, i)) : raise_changed(obj);
     }
@@ -335,7 +339,8 @@ begin_shaped(writer *w, PyObject *obj, Py_ssize_t n)
     if (held == NULL) {
         return -1;
     }
-    while (i < n && PyDict_Next(obj, &position, &keys[i], &value) && PyUnicode_CheckExact(keys[i])) {
+    while (i < n && PyDict_Next(obj, &position, &keys[i], &value) &&
+           PyUnicode_CheckExact(keys[i])) {
         held[i++] = value;
     }
     int r = i == n ? 1 : 0;
@@ -396,7 +401,8 @@ write_set(writer *w, PyObject *obj)
 {
     Py_ssize_t n = PySet_GET_SIZE(obj), left = n;
     PyObject *iterator = PyObject_GetIter(obj), *part;
-    int r = iterator != NULL ? write_tag(w, PySet_CheckExact(obj) ? CODEC_SET : CODEC_FROZENSET) : -1;
+    int r =
+        iterator != NULL ? write_tag(w, PySet_CheckExact(obj) ? CODEC_SET : CODEC_FROZENSET) : -1;
     r = r < 0 ? -1 : write_number(w, (uint64_t)n);
     w->hashing++;
     while (r == 0 && (part = PyIter_Next(iterator)) != NULL) {
@@ -470,7 +476,8 @@ write_else(writer *w, PyObject *obj)
     subi_segment segment;
     char type;
     if (subi_channel_end_pack(w->state, obj, &type, &segment) ||
-        subi_channel_id_pack(w->state, obj, &type, &segment)) {
+        subi_channel_id_pack(w->state, obj, &type, &segment) ||
+        subi_shared_buffer_pack(w->state, obj, &type, &segment)) {
         return write_handle(w, type, segment);
     }
     return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : leave_to_pickle(w, obj);

@@ -17,8 +17,8 @@
 //   D <shape> <values>  dict with the keys of that shape, in their order
 //   R <value>         one that may be referred to later; they are numbered in the order of their R
 //   r <number>        that value again, perhaps inside itself
-//   h <type> <segment>   handle; the segment with that number keeps its object alive; after a
-//                        handle of a buffer comes its layout (buffer.h)
+//   h <segment>       handle; the segment with that number says its type, and keeps its object alive;
+//                     after a handle of a buffer comes its layout (buffer.h)
 //   P <tuple>         any object, of which _pickling.py has made the tuple; only at the top
 // Sizes, lengths and numbers are LEB128; everything else is in the machine's byte order, since it
 // never leaves the process.

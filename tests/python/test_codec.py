@@ -429,7 +429,7 @@ BAD = """
 for data in (
     b"", b"?", b"R", b"Rr\\0", b"r\\0", b"[\\2RNr\\1", b"i", b"f1234567", b"c" + bytes(15), b"s\\3\\1aaa",
     b"s\\1\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\1", b"b\\5abcd", b"(\\2N", b"[\\xff\\xff\\xff\\x7fN",
-    b"{\\1N", b"h\\0", b"h?\\0", b"\\x83ab", b"j123", b"RRN", b"D\\0", b"D\\x20", b"K\\x20\\0",
+    b"{\\1N", b"h\\0", b"h\\5", b"\\x83ab", b"j123", b"RRN", b"D\\0", b"D\\x20", b"K\\x20\\0",
     b"K\\0\\x21" + b"\\x81a" * 66, b"K\\0\\1NN", b"K\\0\\1\\x81a", b"K\\0\\1\\x81aD", b"[\\2K\\0\\1\\x81aND\\1N",
     b"R(\\1<\\1r\\0",  # a tuple in a set in itself
     b"R(\\2R(\\1r\\0<\\1r\\1",  # the same by way of another tuple
