@@ -132,14 +132,15 @@ get_buffer(module_state *state, PyObject *obj, Py_buffer *view)
 }
 
 // Memory that came from another interpreter goes on without us: this one may end.
-static subi_export *
-find_original(module_state *state, const Py_buffer *view)
+static void
+find_original(module_state *state, const Py_buffer *view, outgoing_buffer *out)
 {
     PyObject *base = view->obj;
     while (base != NULL && PyMemoryView_Check(base)) {
         base = PyMemoryView_GET_BASE(base);
     }
-    return subi_shared_buffer_export(state, base);
+    out->memory = subi_shared_buffer_export(state, base);
+    out->borrowed = subi_shared_buffer_memory(state, base);
 }
 
 static void
@@ -165,8 +166,12 @@ subi_buffer_open(module_state *state, PyObject *obj, outgoing_buffer *out)
     opened_buffer *opened = subi_export_data(out->opened);
     opened->interp = PyInterpreterState_Get();
     int got = get_buffer(state, obj, &opened->view);
-    out->memory = got == 0 ? find_original(state, &opened->view) : NULL;
-    if (got == 0 && out->memory == NULL) {
+    out->memory = NULL;
+    out->borrowed = NULL;
+    if (got == 0) {
+        find_original(state, &opened->view, out);
+    }
+    if (got == 0 && out->memory == NULL && out->borrowed == NULL) {
         out->memory = out->opened;
         if (subi_interp_kind(self) == SUBI_KIND_FOREIGN) {
             got = refuse(state, obj,

@@ -7,8 +7,11 @@
 
 #include "state.h"
 
-// The type of a handle in a message; a layout follows it.
-#define SUBI_HANDLE_BUFFER 'm'
+// The types of handles in a message; a layout follows the first two, which are views: of what an
+// interpreter lends, and of memory that is the core's. The third is all of such memory.
+#define SUBI_HANDLE_BUFFER      'm'
+#define SUBI_HANDLE_MEMORY_VIEW 'v'
+#define SUBI_HANDLE_MEMORY      'M'
 
 // What a receiver has to know of the memory. In a message its shape and strides follow, `ndim`
 // numbers each, and its format, as a string.
@@ -29,6 +32,7 @@ typedef struct outgoing_buffer {
     subi_export *opened;  // keeps `view`
     subi_export
         *memory;  // what the message has to keep: the same, or an earlier one that is passed on
+    subi_memory *borrowed;  // that instead, if not NULL: the view is of memory of the core's
     const Py_buffer *view;
     buffer_layout layout;
 } outgoing_buffer;

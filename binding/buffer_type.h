@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The type SharedBuffer: memory of another interpreter, as the receiver has it. Users see a
-// memoryview of one.
+// The type SharedBuffer: memory that interpreters share. Users make those of memory of the core's; of
+// memory that another interpreter lends, the receiver sees a memoryview of one.
 #ifndef SUBI_BUFFER_TYPE_H
 #define SUBI_BUFFER_TYPE_H
 
@@ -15,7 +15,14 @@ int subi_buffer_type_init(PyObject *module, module_state *state);
 PyObject *subi_buffer_unpack(module_state *state, const subi_segment *segment,
                              const buffer_layout *layout, const void *rest);
 
-// The export behind obj, borrowed, or NULL: obj, which may be NULL, is no SharedBuffer.
+// The export or the memory behind obj, borrowed, or NULL: obj, which may be NULL, has no such thing.
 subi_export *subi_shared_buffer_export(module_state *state, PyObject *obj);
+subi_memory *subi_shared_buffer_memory(module_state *state, PyObject *obj);
+
+// If obj is a SharedBuffer of all of some memory of the core's: true, and a segment that keeps it.
+bool subi_shared_buffer_pack(module_state *state, PyObject *obj, char *type, subi_segment *segment);
+
+// A new SharedBuffer for such a handle. NULL with an exception set.
+PyObject *subi_shared_buffer_unpack(module_state *state, const subi_segment *segment);
 
 #endif

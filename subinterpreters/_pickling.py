@@ -26,6 +26,7 @@ from subinterpreters._subinterpreters import (
     RLock,
     Semaphore,
     SendChannel,
+    SharedBuffer,
     _Barrier,
 )
 
@@ -39,6 +40,7 @@ BESIDE = (
     Queue,
     RecvChannel,
     SendChannel,
+    SharedBuffer,
     memoryview,
     Lock,
     RLock,

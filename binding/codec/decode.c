@@ -20,13 +20,22 @@ typedef struct remembered {
     bool complete;     // and so is all that is in it
 } remembered;
 
+// Keys that several dicts have. References.
+typedef struct shape {
+    PyObject *keys;   // a tuple
+    PyObject *plain;  // a dict with these keys, and None for each; NULL: only one has been read
+} shape;
+
 typedef struct reader {
     module_state *state;
     subi_block *block;
     const unsigned char *at, *end;
     remembered *memo;
     size_t memo_count, memo_room;
-    size_t loose;      // how often something incomplete has been referred to
+    size_t loose;          // how often something incomplete has been referred to
+    unsigned depth;        // how many containers we are in
+    uint32_t shapes_used;  // bit i: shapes[i] is one; what is not is uninitialised
+    shape shapes[CODEC_SHAPES];
     unsigned hashing;  // > 0: in what will be a key, or in a set
 } reader;
 
@@ -40,7 +49,7 @@ raise_malformed(void)
 }
 
 // The next n bytes, or NULL with an exception.
-static const unsigned char *
+static inline const unsigned char *
 take(reader *r, size_t n)
 {
     if ((size_t)(r->end - r->at) < n) {
@@ -51,7 +60,7 @@ take(reader *r, size_t n)
     return r->at - n;
 }
 
-static bool
+static inline bool
 take_into(reader *r, void *data, size_t n)
 {
     const unsigned char *p = take(r, n);
@@ -62,7 +71,7 @@ take_into(reader *r, void *data, size_t n)
 }
 
 static int
-read_number(reader *r, uint64_t *n)
+read_long_number(reader *r, uint64_t *n)
 {
     *n = 0;
     for (int shift = 0; shift < 64; shift += 7) {
@@ -79,6 +88,16 @@ read_number(reader *r, uint64_t *n)
     return -1;
 }
 
+static inline int
+read_number(reader *r, uint64_t *n)
+{
+    if (r->at < r->end && *r->at < 0x80) {
+        *n = *r->at++;
+        return 0;
+    }
+    return read_long_number(r, n);
+}
+
 // ---- simple values ----------------------------------------------------------------------------
 
 static PyObject *
@@ -88,6 +107,23 @@ new_str(int class, size_t length, const void *units)
     PyObject *s = PyUnicode_New((Py_ssize_t)length, max_of_class[class]);
     if (s != NULL && length > 0) {
         memcpy(PyUnicode_DATA(s), units, length * (size_t)PyUnicode_KIND(s));
+    }
+    return s;
+}
+
+static inline PyObject *
+read_short_str(reader *r, size_t length)
+{
+    const unsigned char *units = take(r, length);
+    if (units == NULL) {
+        return NULL;
+    }
+    if (length == 1) {
+        return PyUnicode_FromOrdinal(units[0]);  // there already is one
+    }
+    PyObject *s = PyUnicode_New((Py_ssize_t)length, 0x7f);
+    if (s != NULL && length > 0) {
+        memcpy(PyUnicode_1BYTE_DATA(s), units, length);
     }
     return s;
 }
@@ -189,6 +225,25 @@ forget_all(reader *r)
 
 // ---- containers -------------------------------------------------------------------------------
 
+static inline int
+enter(reader *r)
+{
+    if (r->depth >= CODEC_FREE_DEPTH &&
+        Py_EnterRecursiveCall(" while receiving an object from another interpreter")) {
+        return -1;
+    }
+    r->depth++;
+    return 0;
+}
+
+static inline void
+leave(reader *r)
+{
+    if (--r->depth >= CODEC_FREE_DEPTH) {
+        Py_LeaveRecursiveCall();
+    }
+}
+
 static PyObject *read_value(reader *r);
 
 static PyObject *
@@ -289,7 +344,7 @@ read_container(reader *r, codec_tag tag, size_t slot)
     if (n > (size_t)(r->end - r->at)) {
         return raise_malformed();
     }
-    if (Py_EnterRecursiveCall(" while receiving an object from another interpreter")) {
+    if (enter(r) < 0) {
         return NULL;
     }
     PyObject *container = new_container(tag, (Py_ssize_t)n, &how);
@@ -300,8 +355,124 @@ read_container(reader *r, codec_tag tag, size_t slot)
         }
         remember(r, slot, container, r->loose == loose);
     }
-    Py_LeaveRecursiveCall();
+    leave(r);
     return container;
+}
+
+// ---- dicts with the same keys -----------------------------------------------------------------
+
+static PyObject *
+read_keys(reader *r)
+{
+    uint64_t n;
+    if (read_number(r, &n) < 0) {
+        return NULL;
+    }
+    if (n > CODEC_SHAPE_KEYS) {
+        return raise_malformed();
+    }
+    PyObject *keys = PyTuple_New((Py_ssize_t)n);
+    if (keys != NULL && read_tuple_items(r, keys, (Py_ssize_t)n) < 0) {
+        Py_CLEAR(keys);
+    }
+    for (uint64_t i = 0; keys != NULL && i < n; i++) {
+        if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(keys, i))) {
+            Py_CLEAR(keys);
+            raise_malformed();
+        }
+    }
+    return keys;
+}
+
+static void
+forget_shape(reader *r, unsigned i)
+{
+    if (r->shapes_used >> i & 1) {
+        Py_DECREF(r->shapes[i].keys);
+        Py_XDECREF(r->shapes[i].plain);
+    }
+}
+
+static PyObject *
+new_plain(PyObject *keys)
+{
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t i = 0; dict != NULL && i < PyTuple_GET_SIZE(keys); i++) {
+        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(keys, i), Py_None) < 0) {
+            Py_CLEAR(dict);
+        }
+    }
+    return dict;
+}
+
+// A dict that is yet without its values, and *keys, a new reference. To copy a dict and set the values
+// takes half the time of making it key by key; but the first one may be the only one.
+static PyObject *
+start_dict(reader *r, codec_tag tag, PyObject **keys)
+{
+    uint64_t number;
+    if (read_number(r, &number) < 0) {
+        return NULL;
+    }
+    if (number >= CODEC_SHAPES || (tag == CODEC_SHAPED && (r->shapes_used >> number & 1) == 0)) {
+        return raise_malformed();
+    }
+    shape *s = &r->shapes[number];
+    if (tag == CODEC_SHAPE) {
+        if ((*keys = read_keys(r)) == NULL) {
+            return NULL;
+        }
+        forget_shape(r, (unsigned)number);
+        r->shapes_used |= UINT32_C(1) << number;
+        *s = (shape){.keys = Py_NewRef(*keys)};
+        return PyDict_New();
+    }
+    if (s->plain == NULL && (s->plain = new_plain(s->keys)) == NULL) {
+        return NULL;
+    }
+    *keys = Py_NewRef(s->keys);
+    return PyDict_Copy(s->plain);
+}
+
+static int
+read_values(reader *r, PyObject *dict, PyObject *keys)
+{
+    int result = 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys) && result == 0; i++) {
+        PyObject *value = read_value(r);
+        result = value != NULL ? PyDict_SetItem(dict, PyTuple_GET_ITEM(keys, i), value) : -1;
+        Py_XDECREF(value);
+    }
+    return result;
+}
+
+static PyObject *
+read_shaped(reader *r, codec_tag tag, size_t slot)
+{
+    PyObject *keys = NULL;
+    size_t loose = r->loose;
+    if (enter(r) < 0) {
+        return NULL;
+    }
+    PyObject *dict = start_dict(r, tag, &keys);
+    if (dict != NULL) {
+        remember(r, slot, dict, false);
+        if (read_values(r, dict, keys) < 0) {
+            Py_CLEAR(dict);
+        }
+        remember(r, slot, dict, r->loose == loose);
+    }
+    Py_XDECREF(keys);
+    leave(r);
+    return dict;
+}
+
+static void
+forget_shapes(reader *r)
+{
+    for (unsigned i = 0; i < CODEC_SHAPES && r->shapes_used >> i != 0; i++) {
+        forget_shape(r, i);
+    }
 }
 
 // ---- handles ----------------------------------------------------------------------------------
@@ -323,29 +494,35 @@ read_buffer(reader *r, const subi_segment *segment)
 static PyObject *
 read_handle(reader *r)
 {
-    const unsigned char *type = take(r, 1);
     uint64_t number;
-    if (type == NULL || read_number(r, &number) < 0) {
+    if (read_number(r, &number) < 0) {
         return NULL;
     }
     const subi_segment *segment = subi_block_segment(r->block, number);
     if (segment == NULL) {
         return raise_malformed();
     }
-    if (*type == SUBI_HANDLE_BUFFER) {
+    // not from the bytes: what is there cannot make one object pass for another
+    switch (segment->type) {
+    case SUBI_HANDLE_BUFFER:
+    case SUBI_HANDLE_MEMORY_VIEW:
         return read_buffer(r, segment);
-    }
-    if (*type == SUBI_HANDLE_QUEUE) {
+    case SUBI_HANDLE_MEMORY:
+        return subi_shared_buffer_unpack(r->state, segment);
+    case SUBI_HANDLE_QUEUE:
         return subi_queue_unpack(r->state, segment);
-    }
-    if (*type == SUBI_HANDLE_SYNC) {
+    case SUBI_HANDLE_SYNC:
         return subi_sync_unpack(r->state, segment);
+    case SUBI_HANDLE_CHANNEL_ID_BOTH:
+    case SUBI_HANDLE_CHANNEL_ID_SEND:
+    case SUBI_HANDLE_CHANNEL_ID_RECV:
+        return subi_channel_id_unpack(r->state, segment->type, segment);
+    case SUBI_HANDLE_RECV_CHANNEL:
+    case SUBI_HANDLE_SEND_CHANNEL:
+        return subi_channel_end_unpack(r->state, segment->type, segment);
+    default:
+        return raise_malformed();
     }
-    if (*type == SUBI_HANDLE_CHANNEL_ID_BOTH || *type == SUBI_HANDLE_CHANNEL_ID_SEND ||
-        *type == SUBI_HANDLE_CHANNEL_ID_RECV) {
-        return subi_channel_id_unpack(r->state, (char)*type, segment);
-    }
-    return subi_channel_end_unpack(r->state, (char)*type, segment);
 }
 
 // ---- values -----------------------------------------------------------------------------------
@@ -355,6 +532,13 @@ read_int(reader *r)
 {
     int64_t value;
     return take_into(r, &value, sizeof(value)) ? PyLong_FromLongLong(value) : NULL;
+}
+
+static PyObject *
+read_int32(reader *r)
+{
+    int32_t value;
+    return take_into(r, &value, sizeof(value)) ? PyLong_FromLong(value) : NULL;
 }
 
 static PyObject *
@@ -380,9 +564,18 @@ read_function(reader *r)
     return obj;
 }
 
-static PyObject *
-read_tagged(reader *r, codec_tag tag, size_t slot)
+static PyObject *read_remembered(reader *r);
+
+// `slot`: where it is to be remembered.
+static inline PyObject *
+read_tagged(reader *r, unsigned tag, size_t slot)
 {
+    if (tag >= CODEC_SMALL_INT) {
+        return PyLong_FromLong((long)(tag - CODEC_SMALL_INT));
+    }
+    if (tag >= CODEC_SHORT_STR) {
+        return read_short_str(r, tag - CODEC_SHORT_STR);
+    }
     switch (tag) {
     case CODEC_NONE:
         Py_RETURN_NONE;
@@ -390,6 +583,8 @@ read_tagged(reader *r, codec_tag tag, size_t slot)
         Py_RETURN_FALSE;
     case CODEC_TRUE:
         Py_RETURN_TRUE;
+    case CODEC_INT32:
+        return read_int32(r);
     case CODEC_INT:
         return read_int(r);
     case CODEC_FLOAT:
@@ -401,12 +596,17 @@ read_tagged(reader *r, codec_tag tag, size_t slot)
     case CODEC_BYTES:
     case CODEC_BIG_INT:
         return read_sized(r, tag);
+    case CODEC_SHAPE:
+    case CODEC_SHAPED:
+        return read_shaped(r, tag, slot);
     case CODEC_TUPLE:
     case CODEC_LIST:
     case CODEC_DICT:
     case CODEC_SET:
     case CODEC_FROZENSET:
         return read_container(r, tag, slot);
+    case CODEC_REMEMBER:
+        return slot == NOT_REMEMBERED ? read_remembered(r) : raise_malformed();
     case CODEC_AGAIN:
         return read_again(r);
     case CODEC_HANDLE:
@@ -419,18 +619,22 @@ read_tagged(reader *r, codec_tag tag, size_t slot)
 }
 
 static PyObject *
-read_value(reader *r)
+read_remembered(reader *r)
 {
-    size_t slot = NOT_REMEMBERED, loose = r->loose;
-    const unsigned char *tag = take(r, 1);
-    if (tag != NULL && *tag == CODEC_REMEMBER) {
-        tag = add_slot(r, &slot) == 0 ? take(r, 1) : NULL;
-    }
+    size_t slot, loose = r->loose;
+    const unsigned char *tag = add_slot(r, &slot) == 0 ? take(r, 1) : NULL;
     PyObject *obj = tag != NULL ? read_tagged(r, *tag, slot) : NULL;
-    if (slot != NOT_REMEMBERED && obj != NULL && r->memo[slot].object == NULL) {
+    if (obj != NULL && r->memo[slot].object == NULL) {
         remember(r, slot, obj, r->loose == loose);
     }
     return obj;
+}
+
+static PyObject *
+read_value(reader *r)
+{
+    const unsigned char *tag = take(r, 1);
+    return tag != NULL ? read_tagged(r, *tag, NOT_REMEMBERED) : NULL;
 }
 
 // ---- messages ---------------------------------------------------------------------------------
@@ -479,13 +683,20 @@ subi_decode(module_state *state, const subi_message *m)
         return raise_malformed();
     }
     const unsigned char *bytes = subi_block_bytes(m->u.block);
-    reader r = {.state = state,
-                .block = m->u.block,
-                .at = bytes,
-                .end = bytes + subi_block_size(m->u.block)};
+    reader r;
+    r.state = state;
+    r.block = m->u.block;
+    r.at = bytes;
+    r.end = bytes + subi_block_size(m->u.block);
+    r.memo = NULL;
+    r.memo_count = r.memo_room = r.loose = 0;
+    r.hashing = 0;
+    r.depth = 0;
+    r.shapes_used = 0;
     bool pickled = r.at < r.end && *r.at == CODEC_PICKLED;
     r.at += pickled;
     PyObject *obj = pickled ? read_pickled(&r) : read_value(&r);
+    forget_shapes(&r);
     forget_all(&r);
     return obj;
 }

@@ -4,15 +4,18 @@
 #include <string.h>
 
 #include "buffer.h"
+#include "buffer_type.h"
 #include "channel_type.h"
 #include "format.h"
 #include "function.h"
 #include "legacy/ids.h"
 #include "memo.h"
 #include "queue_type.h"
+#include "shapes.h"
 #include "sync/sync.h"
 
 #define WRITE_FIRST 128
+#define GROW_FAST   (16 * 1024)
 #define LONG_TEXT   64  // bytes: a str or bytes so long is worth a look at whether it was written
 
 typedef struct writer {
@@ -20,6 +23,9 @@ typedef struct writer {
     subi_block *block;
     unsigned char *at, *end;  // of the block; what comes before `at` has been written
     memo memo;
+    shapes shapes;
+    values values;          // of the dicts with shapes that are being written
+    unsigned depth;         // how many containers we are in
     unsigned hashing;       // > 0: in a key, or in a set
     PyTypeObject *unknown;  // a reference: what is left to pickle; NULL: nothing yet
 } writer;
@@ -39,13 +45,14 @@ point_into(writer *w, size_t done)
     w->end = subi_block_bytes(w->block) + subi_block_size(w->block);
 }
 
-// A single large value gets the room that it needs, many small ones double it.
+// A single large value gets the room that it needs; many small ones double it, or more at first.
 static int
 grow(writer *w, size_t n)
 {
     size_t size = subi_block_size(w->block), done = used(w);
     bool fits = n <= SIZE_MAX / 4 - size;
-    size_t want = fits && done + n > size * 2 ? done + n : size * 2;
+    size_t larger = size * (size < GROW_FAST ? 4 : 2);
+    size_t want = fits && done + n > larger ? done + n : larger;
     if (!fits || subi_block_resize(&w->block, want) != SUBI_OK) {
         PyErr_NoMemory();
         return -1;
@@ -65,7 +72,19 @@ reserve(writer *w, size_t n)
     return w->at - n;
 }
 
-static int
+// A tag byte alone.
+static inline int
+write_tag(writer *w, unsigned tag)
+{
+    unsigned char *p = reserve(w, 1);
+    if (p == NULL) {
+        return -1;
+    }
+    *p = (unsigned char)tag;
+    return 0;
+}
+
+static inline int
 write_tagged(writer *w, codec_tag tag, const void *data, size_t n)
 {
     unsigned char *p = reserve(w, 1 + n);
@@ -73,13 +92,11 @@ write_tagged(writer *w, codec_tag tag, const void *data, size_t n)
         return -1;
     }
     p[0] = (unsigned char)tag;
-    if (n > 0) {
-        memcpy(p + 1, data, n);
-    }
+    memcpy(p + 1, data, n);
     return 0;
 }
 
-static int
+static inline int
 write_number(writer *w, uint64_t n)
 {
     unsigned char *p = reserve(w, 10);
@@ -98,7 +115,7 @@ write_number(writer *w, uint64_t n)
 static int
 write_sized(writer *w, codec_tag tag, const void *data, size_t n)
 {
-    if (write_tagged(w, tag, NULL, 0) < 0 || write_number(w, n) < 0) {
+    if (write_tag(w, tag) < 0 || write_number(w, n) < 0) {
         return -1;
     }
     unsigned char *p = reserve(w, n);
@@ -119,7 +136,7 @@ write_big_int(writer *w, PyObject *obj)
     }
     size_t n = PyLong_AsSize_t(bits) / 8 + 1;
     Py_DECREF(bits);
-    if (PyErr_Occurred() || write_tagged(w, CODEC_BIG_INT, NULL, 0) < 0 || write_number(w, n) < 0) {
+    if (PyErr_Occurred() || write_tag(w, CODEC_BIG_INT) < 0 || write_number(w, n) < 0) {
         return -1;
     }
     unsigned char *p = reserve(w, n);
@@ -134,20 +151,15 @@ write_big_int(writer *w, PyObject *obj)
 }
 
 static int
-write_str(writer *w, PyObject *obj)
+write_long_str(writer *w, PyObject *obj)
 {
     int kind = PyUnicode_KIND(obj);
     size_t length = (size_t)PyUnicode_GET_LENGTH(obj);
-    unsigned char head[2] = {CODEC_STR, (unsigned char)(PyUnicode_IS_ASCII(obj) ? 0 : kind)};
-    unsigned char *p = reserve(w, 2);
-    if (p == NULL) {
+    unsigned char class = (unsigned char)(PyUnicode_IS_ASCII(obj) ? 0 : kind);
+    if (write_tagged(w, CODEC_STR, &class, 1) < 0 || write_number(w, length) < 0) {
         return -1;
     }
-    memcpy(p, head, 2);
-    if (write_number(w, length) < 0) {
-        return -1;
-    }
-    p = reserve(w, length * (size_t)kind);
+    unsigned char *p = reserve(w, length * (size_t)kind);
     if (p == NULL) {
         return -1;
     }
@@ -155,24 +167,38 @@ write_str(writer *w, PyObject *obj)
     return 0;
 }
 
+static inline int
+write_str(writer *w, PyObject *obj)
+{
+    size_t length = (size_t)PyUnicode_GET_LENGTH(obj);
+    if (length > CODEC_SHORT_MAX || !PyUnicode_IS_COMPACT_ASCII(obj)) {
+        return write_long_str(w, obj);
+    }
+    return write_tagged(w, CODEC_SHORT_STR | length, PyUnicode_DATA(obj), length);
+}
+
 static int
 write_handle(writer *w, char type, subi_segment segment)
 {
     size_t number = subi_block_segment_count(w->block);
+    segment.type = type;
     if (subi_block_attach(w->block, segment) != SUBI_OK) {
         segment.free(segment.owner);
         PyErr_NoMemory();
         return -1;
     }
-    return write_tagged(w, CODEC_HANDLE, &type, 1) < 0 ? -1 : write_number(w, number);
+    return write_tag(w, CODEC_HANDLE) < 0 ? -1 : write_number(w, number);
 }
 
 // Ends the buffer.
 static int
 write_opened(writer *w, outgoing_buffer *b)
 {
-    subi_segment segment = subi_export_segment(b->memory, b->layout.buf, (size_t)b->layout.len);
-    int r = write_handle(w, SUBI_HANDLE_BUFFER, segment);
+    bool is_memory = b->borrowed != NULL;
+    subi_segment segment =
+        is_memory ? subi_memory_segment(b->borrowed)
+                  : subi_export_segment(b->memory, b->layout.buf, (size_t)b->layout.len);
+    int r = write_handle(w, is_memory ? SUBI_HANDLE_MEMORY_VIEW : SUBI_HANDLE_BUFFER, segment);
     unsigned char *p = r == 0 ? reserve(w, subi_buffer_written_size(b)) : NULL;
     if (p != NULL) {
         subi_buffer_write(b, p);
@@ -233,26 +259,15 @@ write_again(writer *w, PyObject *obj)
     }
     int r = subi_memo_add(&w->memo, obj, &number);
     if (r == 0) {
-        return write_tagged(w, CODEC_REMEMBER, NULL, 0);
+        return write_tag(w, CODEC_REMEMBER);
     }
-    return r < 0 || write_tagged(w, CODEC_AGAIN, NULL, 0) < 0 || write_number(w, number) < 0 ? -1
-                                                                                             : 1;
+    return r < 0 || write_tag(w, CODEC_AGAIN) < 0 || write_number(w, number) < 0 ? -1 : 1;
 }
 
 // ---- containers -------------------------------------------------------------------------------
 
 static int write_value(writer *w, PyObject *obj);
-
-// obj may be changed meanwhile, or its part be dropped: the buffer protocol can call Python code. So
-// each part is held while it is written.
-static int
-write_part(writer *w, PyObject *part)
-{
-    Py_INCREF(part);
-    int r = write_value(w, part);
-    Py_DECREF(part);
-    return r;
-}
+static int write_held(writer *w, PyObject *obj);
 
 // Dicts often have the same keys.
 static int
@@ -262,7 +277,7 @@ write_key(writer *w, PyObject *key)
     int r = PyUnicode_CheckExact(key) ? write_again(w, key) : 0;
     if (r == 0) {
         w->hashing++;
-        r = PyUnicode_CheckExact(key) ? write_str(w, key) : write_value(w, key);
+        r = PyUnicode_CheckExact(key) ? write_str(w, key) : write_held(w, key);
         w->hashing--;
     }
     Py_DECREF(key);
@@ -279,9 +294,9 @@ raise_changed(const PyObject *obj)
 static int
 write_tuple(writer *w, PyObject *obj)
 {
-    int r = write_number(w, (uint64_t)PyTuple_GET_SIZE(obj));
+    int r = write_tag(w, CODEC_TUPLE) < 0 ? -1 : write_number(w, (uint64_t)PyTuple_GET_SIZE(obj));
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj) && r == 0; i++) {
-        r = write_part(w, PyTuple_GET_ITEM(obj, i));
+        r = write_value(w, PyTuple_GET_ITEM(obj, i));
     }
     return r;
 }
@@ -290,26 +305,94 @@ static int
 write_list(writer *w, PyObject *obj)
 {
     Py_ssize_t n = PyList_GET_SIZE(obj);
-    int r = write_number(w, (uint64_t)n);
+    int r = write_tag(w, CODEC_LIST) < 0 ? -1 : write_number(w, (uint64_t)n);
     for (Py_ssize_t i = 0; i < n && r == 0; i++) {
-        r = i < PyList_GET_SIZE(obj) ? write_part(w, PyList_GET_ITEM(obj, i)) : raise_changed(obj);
+        r = i < PyList_GET_SIZE(obj) ? write_value(w, PyList_GET_ITEM(obj, i)) : raise_changed(obj);
     }
     return r < 0 || PyList_GET_SIZE(obj) == n ? r : raise_changed(obj);
+}
+
+// What comes before the values of a dict with that shape.
+static int
+write_shape(writer *w, PyObject **keys, Py_ssize_t n)
+{
+    unsigned number;
+    if (subi_shapes_find(&w->shapes, keys, n, &number)) {
+        return write_tag(w, CODEC_SHAPED) < 0 ? -1 : write_number(w, number);
+    }
+    int r = write_tag(w, CODEC_SHAPE) < 0 || write_number(w, number) < 0 ? -1 : 0;
+    r = r < 0 ? -1 : write_number(w, (uint64_t)n);
+    for (Py_ssize_t i = 0; i < n && r == 0; i++) {
+        r = write_key(w, keys[i]);
+    }
+    return r;
+}
+
+// 1: the dict has a shape; what comes before its values is written, and they are in w->values, each
+// with a reference. A function of its own, since what is nested needs the C stack.
+static Py_NO_INLINE int
+begin_shaped(writer *w, PyObject *obj, Py_ssize_t n)
+{
+    PyObject *keys[CODEC_SHAPE_KEYS], *value;
+    PyObject **held = subi_values_push(&w->values, (size_t)n);
+    Py_ssize_t position = 0, i = 0;
+    if (held == NULL) {
+        return -1;
+    }
+    while (i < n && PyDict_Next(obj, &position, &keys[i], &value) &&
+           PyUnicode_CheckExact(keys[i])) {
+        held[i++] = value;
+    }
+    int r = i == n ? 1 : 0;
+    if (r == 0 || write_shape(w, keys, n) < 0) {
+        subi_values_pop(&w->values, (size_t)n, 0);
+        return r == 0 ? 0 : -1;
+    }
+    for (i = 0; i < n; i++) {
+        Py_INCREF(held[i]);
+    }
+    return 1;
+}
+
+static int
+raise_if_size_changed(PyObject *dict, Py_ssize_t n)
+{
+    return PyDict_GET_SIZE(dict) == n ? 0 : raise_changed(dict);
+}
+
+static int
+write_shaped_values(writer *w, PyObject *obj, Py_ssize_t n)
+{
+    size_t first = w->values.count - (size_t)n;
+    int r = 0;
+    for (size_t i = 0; i < (size_t)n && r == 0; i++) {
+        r = write_held(w, w->values.held[first + i]);
+    }
+    subi_values_pop(&w->values, (size_t)n, (size_t)n);
+    return r < 0 ? -1 : raise_if_size_changed(obj, n);
+}
+
+static int
+write_any_dict(writer *w, PyObject *obj)
+{
+    Py_ssize_t n = PyDict_GET_SIZE(obj), left = n, position = 0;
+    PyObject *key, *value;
+    int r = write_tag(w, CODEC_DICT) < 0 ? -1 : write_number(w, (uint64_t)n);
+    while (r == 0 && left > 0 && PyDict_Next(obj, &position, &key, &value)) {
+        Py_INCREF(value);
+        r = write_key(w, key) < 0 || write_held(w, value) < 0 ? -1 : 0;
+        Py_DECREF(value);
+        left--;
+    }
+    return r < 0 ? -1 : left == 0 ? raise_if_size_changed(obj, n) : raise_changed(obj);
 }
 
 static int
 write_dict(writer *w, PyObject *obj)
 {
-    Py_ssize_t n = PyDict_GET_SIZE(obj), left = n, position = 0;
-    PyObject *key, *value;
-    int r = write_number(w, (uint64_t)n);
-    while (r == 0 && left > 0 && PyDict_Next(obj, &position, &key, &value)) {
-        Py_INCREF(value);
-        r = write_key(w, key) < 0 || write_value(w, value) < 0 ? -1 : 0;
-        Py_DECREF(value);
-        left--;
-    }
-    return r < 0 ? -1 : left == 0 && PyDict_GET_SIZE(obj) == n ? 0 : raise_changed(obj);
+    Py_ssize_t n = PyDict_GET_SIZE(obj);
+    int r = n > 0 && n <= CODEC_SHAPE_KEYS ? begin_shaped(w, obj, n) : 0;
+    return r < 0 ? -1 : r > 0 ? write_shaped_values(w, obj, n) : write_any_dict(w, obj);
 }
 
 // Of a set or frozenset. The iterator sees only changes of the size.
@@ -318,10 +401,12 @@ write_set(writer *w, PyObject *obj)
 {
     Py_ssize_t n = PySet_GET_SIZE(obj), left = n;
     PyObject *iterator = PyObject_GetIter(obj), *part;
-    int r = iterator != NULL ? write_number(w, (uint64_t)n) : -1;
+    int r =
+        iterator != NULL ? write_tag(w, PySet_CheckExact(obj) ? CODEC_SET : CODEC_FROZENSET) : -1;
+    r = r < 0 ? -1 : write_number(w, (uint64_t)n);
     w->hashing++;
     while (r == 0 && (part = PyIter_Next(iterator)) != NULL) {
-        r = left-- > 0 ? write_value(w, part) : raise_changed(obj);
+        r = left-- > 0 ? write_held(w, part) : raise_changed(obj);
         Py_DECREF(part);
     }
     w->hashing--;
@@ -330,24 +415,52 @@ write_set(writer *w, PyObject *obj)
 }
 
 static int
-write_container(writer *w, codec_tag tag, int (*write)(writer *, PyObject *), PyObject *obj)
+write_container(writer *w, int (*write)(writer *, PyObject *), PyObject *obj)
 {
-    if (Py_EnterRecursiveCall(" while sending an object to another interpreter")) {
+    bool deep = w->depth >= CODEC_FREE_DEPTH;
+    if (deep && Py_EnterRecursiveCall(" while sending an object to another interpreter")) {
         return -1;
     }
-    int r = write_tagged(w, tag, NULL, 0) < 0 ? -1 : write(w, obj);
-    Py_LeaveRecursiveCall();
+    w->depth++;
+    int r = write(w, obj);
+    w->depth--;
+    if (deep) {
+        Py_LeaveRecursiveCall();
+    }
     return r;
 }
 
 // ---- values -----------------------------------------------------------------------------------
 
 static int
+write_int64(writer *w, int64_t value)
+{
+    if (value >= 0 && value <= CODEC_SHORT_MAX) {
+        return write_tag(w, CODEC_SMALL_INT | (unsigned)value);
+    }
+    int32_t narrow = (int32_t)value;
+    return narrow == value ? write_tagged(w, CODEC_INT32, &narrow, sizeof(narrow))
+                           : write_tagged(w, CODEC_INT, &value, sizeof(value));
+}
+
+static int
 write_int(writer *w, PyObject *obj)
 {
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyUnstable_Long_IsCompact((PyLongObject *)obj)) {
+        return write_int64(w, PyUnstable_Long_CompactValue((PyLongObject *)obj));
+    }
+#endif
     int overflow;
     int64_t value = PyLong_AsLongLongAndOverflow(obj, &overflow);
-    return overflow ? write_big_int(w, obj) : write_tagged(w, CODEC_INT, &value, sizeof(value));
+    return overflow ? write_big_int(w, obj) : write_int64(w, value);
+}
+
+static int
+write_float(writer *w, PyObject *obj)
+{
+    double value = PyFloat_AS_DOUBLE(obj);
+    return write_tagged(w, CODEC_FLOAT, &value, sizeof(value));
 }
 
 static int
@@ -357,60 +470,6 @@ write_complex(writer *w, PyObject *obj)
     return write_tagged(w, CODEC_COMPLEX, parts, sizeof(parts));
 }
 
-// What refers to nothing else. False: obj is no such thing.
-static bool
-write_simple(writer *w, PyObject *obj, int *r)
-{
-    if (PyUnicode_CheckExact(obj)) {
-        *r = write_str(w, obj);
-    }
-    else if (PyLong_CheckExact(obj)) {
-        *r = write_int(w, obj);
-    }
-    else if (PyFloat_CheckExact(obj)) {
-        double value = PyFloat_AS_DOUBLE(obj);
-        *r = write_tagged(w, CODEC_FLOAT, &value, sizeof(value));
-    }
-    else if (obj == Py_None || PyBool_Check(obj)) {
-        codec_tag tag = obj == Py_None ? CODEC_NONE : obj == Py_True ? CODEC_TRUE : CODEC_FALSE;
-        *r = write_tagged(w, tag, NULL, 0);
-    }
-    else if (PyBytes_CheckExact(obj)) {
-        *r = write_sized(w, CODEC_BYTES, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
-    }
-    else if (PyComplex_CheckExact(obj)) {
-        *r = write_complex(w, obj);
-    }
-    else {
-        return false;
-    }
-    return true;
-}
-
-static bool
-write_any_container(writer *w, PyObject *obj, int *r)
-{
-    if (PyDict_CheckExact(obj)) {
-        *r = write_container(w, CODEC_DICT, write_dict, obj);
-    }
-    else if (PyList_CheckExact(obj)) {
-        *r = write_container(w, CODEC_LIST, write_list, obj);
-    }
-    else if (PyTuple_CheckExact(obj)) {
-        *r = write_container(w, CODEC_TUPLE, write_tuple, obj);
-    }
-    else if (PySet_CheckExact(obj)) {
-        *r = write_container(w, CODEC_SET, write_set, obj);
-    }
-    else if (PyFrozenSet_CheckExact(obj)) {
-        *r = write_container(w, CODEC_FROZENSET, write_set, obj);
-    }
-    else {
-        return false;
-    }
-    return true;
-}
-
 static int
 write_function(writer *w, PyObject *obj)
 {
@@ -418,7 +477,7 @@ write_function(writer *w, PyObject *obj)
     if (description == NULL) {
         return PyErr_Occurred() ? -1 : leave_to_pickle(w, obj);
     }
-    int r = write_tagged(w, CODEC_FUNCTION, NULL, 0) < 0 ? -1 : write_part(w, description);
+    int r = write_tagged(w, CODEC_FUNCTION, NULL, 0) < 0 ? -1 : write_value(w, description);
     Py_DECREF(description);
     return r;
 }
@@ -431,38 +490,88 @@ write_else(writer *w, PyObject *obj)
     if (subi_channel_end_pack(w->state, obj, &type, &segment) ||
         subi_queue_pack(w->state, obj, &type, &segment) ||
         subi_channel_id_pack(w->state, obj, &type, &segment) ||
+        subi_shared_buffer_pack(w->state, obj, &type, &segment) ||
         subi_sync_pack(obj, &type, &segment)) {
         return write_handle(w, type, segment);
     }
     return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : write_function(w, obj);
 }
 
-// Which objects are one and the same matters for those that can be changed, or that lead to such; for
-// long ones it saves room. Short texts are looked for where they are keys.
-static bool
-may_come_again(PyObject *obj)
+static int
+write_compound(writer *w, PyObject *obj, PyTypeObject *type)
 {
-    if (PyUnicode_CheckExact(obj)) {
-        return PyUnicode_GET_LENGTH(obj) >= LONG_TEXT;
+    if (type == &PyDict_Type) {
+        return write_container(w, write_dict, obj);
     }
-    if (PyBytes_CheckExact(obj)) {
-        return PyBytes_GET_SIZE(obj) >= LONG_TEXT;
+    if (type == &PyList_Type) {
+        return write_container(w, write_list, obj);
     }
-    return obj != Py_None && !PyBool_Check(obj) && !PyLong_CheckExact(obj) &&
-           !PyFloat_CheckExact(obj) && !PyComplex_CheckExact(obj);
+    if (type == &PyTuple_Type) {
+        return write_container(w, write_tuple, obj);
+    }
+    if (type == &PySet_Type || type == &PyFrozenSet_Type) {
+        return write_container(w, write_set, obj);
+    }
+    if (type == &PyUnicode_Type) {
+        return write_long_str(w, obj);
+    }
+    if (type == &PyBytes_Type) {
+        return write_sized(w, CODEC_BYTES, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
+    }
+    return write_else(w, obj);
 }
 
+// What refers to nothing else and is short: no code of Python runs meanwhile. 1: obj is no such thing.
+static inline int
+write_simple(writer *w, PyObject *obj, PyTypeObject *type)
+{
+    if (type == &PyUnicode_Type) {
+        return PyUnicode_GET_LENGTH(obj) < LONG_TEXT ? write_str(w, obj) : 1;
+    }
+    if (type == &PyLong_Type) {
+        return write_int(w, obj);
+    }
+    if (type == &PyFloat_Type) {
+        return write_float(w, obj);
+    }
+    if (obj == Py_None) {
+        return write_tag(w, CODEC_NONE);
+    }
+    if (type == &PyBool_Type) {
+        return write_tag(w, obj == Py_True ? CODEC_TRUE : CODEC_FALSE);
+    }
+    if (type == &PyBytes_Type && PyBytes_GET_SIZE(obj) < LONG_TEXT) {
+        return write_sized(w, CODEC_BYTES, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
+    }
+    return type == &PyComplex_Type ? write_complex(w, obj) : 1;
+}
+
+// Which objects are one and the same matters for those that can be changed, or that lead to such; for
+// long ones it saves room. Short texts are looked for where they are keys.
+static int
+write_held(writer *w, PyObject *obj)
+{
+    PyTypeObject *type = Py_TYPE(obj);
+    int r = write_simple(w, obj, type);
+    if (r > 0) {
+        r = write_again(w, obj);
+        r = r == 0 ? write_compound(w, obj, type) : r;
+    }
+    return r < 0 ? -1 : 0;
+}
+
+// obj may be dropped meanwhile: the buffer protocol can call Python code.
 static int
 write_value(writer *w, PyObject *obj)
 {
-    int r = may_come_again(obj) ? write_again(w, obj) : 0;
-    if (r != 0) {
-        return r < 0 ? -1 : 0;
+    int r = write_simple(w, obj, Py_TYPE(obj));
+    if (r > 0) {
+        Py_INCREF(obj);
+        r = write_again(w, obj);
+        r = r == 0 ? write_compound(w, obj, Py_TYPE(obj)) : r;
+        Py_DECREF(obj);
     }
-    if (!write_simple(w, obj, &r) && !write_any_container(w, obj, &r)) {
-        r = write_else(w, obj);
-    }
-    return r;
+    return r < 0 ? -1 : 0;
 }
 
 // ---- messages ---------------------------------------------------------------------------------
@@ -512,7 +621,7 @@ encode_block(module_state *state, PyObject *obj, int (*write)(writer *, PyObject
     writer w;
     w.state = state;
     w.block = subi_block_new(WRITE_FIRST);
-    w.hashing = 0;
+    w.depth = w.hashing = 0;
     w.unknown = *unknown = NULL;
     if (w.block == NULL) {
         PyErr_NoMemory();
@@ -520,9 +629,11 @@ encode_block(module_state *state, PyObject *obj, int (*write)(writer *, PyObject
     }
     point_into(&w, 0);
     subi_memo_init(&w.memo);
-    Py_INCREF(obj);  // as write_again expects of any part
+    subi_shapes_init(&w.shapes);
+    subi_values_init(&w.values);
     int r = write(&w, obj);
-    Py_DECREF(obj);
+    subi_values_fini(&w.values);
+    subi_shapes_fini(&w.shapes);
     subi_memo_fini(&w.memo);
     *unknown = w.unknown;
     if (r < 0) {
@@ -539,7 +650,7 @@ encode_block(module_state *state, PyObject *obj, int (*write)(writer *, PyObject
 static int
 write_pickled(writer *w, PyObject *pickled)
 {
-    return write_tagged(w, CODEC_PICKLED, NULL, 0) < 0 ? -1 : write_value(w, pickled);
+    return write_tag(w, CODEC_PICKLED) < 0 ? -1 : write_value(w, pickled);
 }
 
 // All of it, since pickle has to see all to know which objects are one and the same.

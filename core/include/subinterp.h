@@ -105,6 +105,7 @@ typedef struct subi_segment {
         void *owner);  // called once, by whichever thread drops the block last; may be NULL; a
                        // function that is there as long as the block may be
     void *owner;
+    char type;  // what owner is, for those who attach it and use it; the core does not look
 } subi_segment;
 
 static inline subi_message
@@ -497,6 +498,22 @@ SUBI_EXPORT subi_result subi_reaper_stop(int64_t deadline);
 // For the process's exit, after the reaper has stopped: calls `ending` of all that linger, and
 // `abandon` for those that cannot be ended, whose exports then stay for good.
 SUBI_EXPORT void subi_lingering_end(void (*abandon)(subi_interp *i, void *data));
+
+// ---- memory --------------------------------------------------------------------------------
+
+// Memory that belongs to no interpreter, reference counted: freed with the last reference, on whatever
+// thread.
+typedef struct subi_memory subi_memory;
+
+// `size` bytes, all zero. *out gets one reference. SUBI_NOMEM.
+SUBI_EXPORT subi_result subi_memory_new(size_t size, subi_memory **out);
+SUBI_EXPORT void subi_memory_hold(subi_memory *m);
+SUBI_EXPORT void subi_memory_drop(subi_memory *m);
+SUBI_EXPORT unsigned char *subi_memory_bytes(subi_memory *m);
+SUBI_EXPORT size_t subi_memory_size(const subi_memory *m);
+
+// A segment of all of it for a message; it holds a reference.
+SUBI_EXPORT subi_segment subi_memory_segment(subi_memory *m);
 
 // ---- the reserve ---------------------------------------------------------------------------
 

@@ -214,6 +214,62 @@ def test_order_of_a_dict(echo: Echo) -> None:
     assert list(echo(obj)) == list(obj)
 
 
+records = st.lists(
+    st.dictionaries(st.sampled_from(["a", "b", "id", "name", "\u20ac", "k" * 70]), scalars)
+)
+
+
+@given(records, st.permutations(range(8)))
+@settings(deadline=None)
+def test_records(echo: Echo, some: list[Any], order: list[int]) -> None:
+    obj = (some * 8)[:: order[0] + 1]
+    got = echo(obj)
+    assert same(got, obj) and [list(each) for each in got] == [list(each) for each in obj]
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 31, 32, 33, 100])
+def test_records_with_many_keys(echo: Echo, count: int) -> None:
+    keys = [f"key {number}" for number in range(count)]
+    obj = [{key: (key, row) for key in keys} for row in range(3)]
+    got = echo(obj)
+    assert got == obj and all(list(each) == keys for each in got)
+    got[2]["more"] = got[1].pop(keys[0])  # they are independent
+    assert got[0] == obj[0] and len(got[2]) == count + 1
+
+
+def test_more_shapes_than_are_remembered(echo: Echo) -> None:
+    shapes = [{f"{n}": n, "same": [n]} for n in range(200)]
+    obj = [dict(each) for _ in range(3) for each in shapes]
+    assert echo(obj) == obj
+
+
+def test_records_in_records(echo: Echo) -> None:
+    obj: dict[str, Any] = {"left": None, "right": None}
+    for n in range(50):
+        obj = {"left": obj, "right": {"left": n, "right": {f"{n}": n}}}
+    got = echo({"left": obj, "right": obj})
+    assert got["left"] is got["right"] and got["left"] == obj
+    same_keys: dict[str, Any] = {"a": 1, "self": None}
+    rows = [{"a": 1, "self": same_keys}, same_keys, {"a": 2, "self": 3}]
+    same_keys["self"] = rows[0]
+    got = echo(rows)
+    assert got[0]["self"] is got[1] and got[1]["self"] is got[0] and got[2] == rows[2]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.12 has __buffer__")
+def test_a_record_that_is_changed_meanwhile() -> None:
+    class Part:
+        def __buffer__(self, flags: int) -> memoryview:
+            obj["last"] = "other"
+            obj["first"] = Part
+            return memoryview(b"abc")
+
+    recv, send = create_channel()
+    obj: dict[str, Any] = {"first": Part(), "middle": [1], "last": ["one"]}
+    send.send([obj, 1])
+    assert recv.recv() == [{"first": b"abc", "middle": [1], "last": ["one"]}, 1]
+
+
 # ---- what changes while it is sent ---------------------------------------------------------
 
 
@@ -341,10 +397,11 @@ seeds = [encode(obj) for obj in (
     [1, 2.5, 1j, None, True, 2**100, "\\u20ac", "\\U0001f40d" * 70, b"z", bytearray(b"lent"), send],
     {key: [key, {key}], "name": {"name": 1, "other": [{"name": 2}]}}, pair,
     ((), [[]], {(): {()}}, frozenset({frozenset()})),
+    [{"a": {"b": 1, "c": [{"a": n, "b": "text"}]}, "b": pair} for n in range(3)],
 )]
 for data in seeds[1:]:
     decode(data)
-tags = b"NFTiIfcbs([<>{Rrh"
+tags = b"NFTijIfcbs([<>{KDRrh\\x81\\xc1"
 refused = 0
 for _ in range(count):
     data = bytearray(random.choice(seeds) if random.random() < 0.8 else
@@ -372,7 +429,9 @@ BAD = """
 for data in (
     b"", b"?", b"R", b"Rr\\0", b"r\\0", b"[\\2RNr\\1", b"i", b"f1234567", b"c" + bytes(15), b"s\\3\\1aaa",
     b"s\\1\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\1", b"b\\5abcd", b"(\\2N", b"[\\xff\\xff\\xff\\x7fN",
-    b"{\\1N", b"h\\0", b"h?\\0", b"R(\\1<\\1r\\0",  # a tuple in a set in itself
+    b"{\\1N", b"h\\0", b"h\\5", b"\\x83ab", b"j123", b"RRN", b"D\\0", b"D\\x20", b"K\\x20\\0",
+    b"K\\0\\x21" + b"\\x81a" * 66, b"K\\0\\1NN", b"K\\0\\1\\x81a", b"K\\0\\1\\x81aD", b"[\\2K\\0\\1\\x81aND\\1N",
+    b"R(\\1<\\1r\\0",  # a tuple in a set in itself
     b"R(\\2R(\\1r\\0<\\1r\\1",  # the same by way of another tuple
     b"R(\\2Rr\\0<\\1r\\1", b"R(\\1{\\1r\\0N", b"R>\\1r\\0",
 ):
