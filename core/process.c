@@ -11,6 +11,7 @@
 #include "gate.h"
 #include "interp.h"
 #include "loader/slot.h"
+#include "notify.h"
 #include "platform.h"
 #include "reserve.h"
 #include "thread.h"
@@ -56,6 +57,7 @@ after_fork_in_child(void)
     depth_some = depth_one = 0;
     busy = NULL;
     subi__channels_forget();
+    subi__notifiers_forget();
     subi__interps_forget();
     subi__reserve_forget();
     subi__reaper_forget();
