@@ -24,6 +24,8 @@ typedef struct module_state {
     PyTypeObject *recv_channel_type;
     PyTypeObject *send_channel_type;
     PyTypeObject *shared_buffer_type;
+    PyTypeObject *notifier_type;
+    PyTypeObject *operation_type;
     PyTypeObject *interpreter_id_type;
     PyTypeObject *channel_id_type;
 

@@ -34,6 +34,7 @@ from subinterpreters._subinterpreters import (
     legacy_module,
     list_all,
     select,
+    select_async,
     set_reserve_limit,
 )
 
@@ -58,6 +59,7 @@ __all__ = [
     "get_reserve_limit",
     "list_all",
     "select",
+    "select_async",
     "set_reserve_limit",
 ]
 
