@@ -262,7 +262,7 @@ SUBI_EXPORT void subi_notifier_clear(subi_notifier *n);
 // The `data` of a waiter that has been told, each once; NULL: there is no other.
 SUBI_EXPORT void *subi_notifier_next(subi_notifier *n);
 
-// For the end of an interpreter, with its last thread: what its waiters have reserved goes to others, and
+// For the end of an interpreter, when no thread of it runs any more: what its waiters have reserved goes to others, and
 // they can wait no more.
 SUBI_EXPORT void subi_notifiers_close(int64_t interp);
 

@@ -24,7 +24,7 @@ from subinterpreters import (
     select_async,
 )
 
-# What an interpreter runs to receive as `recv` tells, or send.
+# What an interpreter runs to send back what it gets.
 ECHO = """
 import asyncio
 
