@@ -100,8 +100,8 @@ should_wait(subi_result r, subi_result waits, int64_t deadline)
 }
 
 // At the end of the process all channels are closed to get waiting threads out of the way.
-static subi_result
-finish(subi_result r)
+subi_result
+subi_blocking_result(subi_result r)
 {
     if (r == SUBI_CLOSED && subi_is_shut_down()) {
         PyErr_SetNone(PyExc_SystemExit);
@@ -115,14 +115,14 @@ subi_blocking_send(module_state *state, subi_channel *c, subi_message *m, int64_
 {
     subi_result r = subi_channel_send(c, SUBI_NOBODY, m, SUBI_TRY);
     if (!should_wait(r, SUBI_FULL, deadline)) {
-        return finish(r);
+        return subi_blocking_result(r);
     }
     do {
         Py_BEGIN_ALLOW_THREADS
         r = subi_channel_send(c, SUBI_NOBODY, m, deadline);
         Py_END_ALLOW_THREADS
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
-    return finish(r);
+    return subi_blocking_result(r);
 }
 
 subi_result
@@ -130,14 +130,14 @@ subi_blocking_recv(module_state *state, subi_channel *c, subi_message *m, int64_
 {
     subi_result r = subi_channel_recv(c, SUBI_NOBODY, m, SUBI_TRY);
     if (!should_wait(r, SUBI_EMPTY, deadline)) {
-        return finish(r);
+        return subi_blocking_result(r);
     }
     do {
         Py_BEGIN_ALLOW_THREADS
         r = subi_channel_recv(c, SUBI_NOBODY, m, deadline);
         Py_END_ALLOW_THREADS
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
-    return finish(r);
+    return subi_blocking_result(r);
 }
 
 subi_result
@@ -146,14 +146,14 @@ subi_blocking_select(module_state *state, subi_case *cases, size_t count, int64_
 {
     subi_result r = subi_select(cases, count, SUBI_NOBODY, SUBI_TRY, chosen);
     if (!should_wait(r, SUBI_EMPTY, deadline)) {
-        return finish(r);
+        return subi_blocking_result(r);
     }
     do {
         Py_BEGIN_ALLOW_THREADS
         r = subi_select(cases, count, SUBI_NOBODY, deadline, chosen);
         Py_END_ALLOW_THREADS
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
-    return finish(r);
+    return subi_blocking_result(r);
 }
 
 subi_result
@@ -211,5 +211,5 @@ subi_result
 subi_attach(subi_detached *d, subi_result r)
 {
     PyEval_RestoreThread(d->tstate);
-    return finish(r);
+    return subi_blocking_result(r);
 }

@@ -17,6 +17,10 @@ int subi_parse_timeout(PyObject *timeout, int64_t *deadline);
 // -1 with an exception set: give up waiting.
 int subi_check_signals(module_state *state);
 
+// What a result of the core's means for the caller. SUBI_INTERRUPTED, with SystemExit set: the process is
+// ending.
+subi_result subi_blocking_result(subi_result r);
+
 // As the functions of the core: at first a try with the GIL held; when that would have to wait and
 // the deadline allows it, without the GIL until the deadline. SUBI_INTERRUPTED comes with a Python
 // exception set, no other result does.

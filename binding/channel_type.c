@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "channel_type.h"
 
+#include "async.h"
 #include "blocking.h"
 #include "codec/codec.h"
 #include "errors.h"
@@ -273,12 +274,35 @@ send_channel_send_nowait(PyObject *self, PyObject *obj)
     return send_object(self, obj, subi_encode, SUBI_TRY);
 }
 
+PyDoc_STRVAR(
+    send_async_doc,
+    "send_async(obj, /)\n--\n\n"
+    "As send(), for asyncio: a coroutine, which waits for room without blocking the event\n"
+    "loop. One that is cancelled has not sent. obj is encoded at the call. On a channel of\n"
+    "capacity 0 it needs a receiver that waits: one that tries once does not find it.\n\n"
+    "Raises:\n"
+    "    NotShareableError, RecursionError, RuntimeError: as for send(), at the call.\n"
+    "    ChannelClosedError: the channel is closed, or was while waiting.\n"
+    "    OSError: there are too many open files.");
+
+static PyObject *
+send_channel_send_async(PyObject *self, PyObject *obj)
+{
+    module_state *state = get_state_of(self);
+    subi_message m;
+    if (state == NULL || subi_encode(state, obj, &m) < 0) {
+        return NULL;
+    }
+    return subi_async_send(state, self, subi_channel_of(self), &m);
+}
+
 static PyMethodDef send_channel_methods[] = {
     {"send", (PyCFunction)(void (*)(void))send_channel_send, METH_VARARGS | METH_KEYWORDS,
      send_doc},
     {"send_buffer", (PyCFunction)(void (*)(void))send_channel_send_buffer,
      METH_VARARGS | METH_KEYWORDS, send_buffer_doc},
     {"send_nowait", send_channel_send_nowait, METH_O, send_nowait_doc},
+    {"send_async", send_channel_send_async, METH_O, send_async_doc},
     {"close", end_close, METH_NOARGS, close_doc},
     {"__enter__", end_enter, METH_NOARGS, NULL},
     {"__exit__", end_exit, METH_VARARGS, NULL},
@@ -395,10 +419,27 @@ recv_channel_next(PyObject *self)
     return subi_raise_channel(get_state_of(self), r, subi_channel_id(subi_channel_of(self)));
 }
 
+PyDoc_STRVAR(
+    recv_async_doc,
+    "recv_async()\n--\n\n"
+    "As recv(), for asyncio: a coroutine, which waits without blocking the event loop. One\n"
+    "that is cancelled has received nothing.\n\n"
+    "Raises:\n"
+    "    ChannelClosedError: the channel is closed and drained, or was while waiting.\n"
+    "    OSError: there are too many open files.");
+
+static PyObject *
+recv_channel_recv_async(PyObject *self, PyObject *unused)
+{
+    module_state *state = get_state_of(self);
+    return state != NULL ? subi_async_recv(state, self, subi_channel_of(self)) : NULL;
+}
+
 static PyMethodDef recv_channel_methods[] = {
     {"recv", (PyCFunction)(void (*)(void))recv_channel_recv, METH_VARARGS | METH_KEYWORDS,
      recv_doc},
     {"recv_nowait", recv_channel_recv_nowait, METH_VARARGS, recv_nowait_doc},
+    {"recv_async", recv_channel_recv_async, METH_NOARGS, recv_async_doc},
     {"close", end_close, METH_NOARGS, close_doc},
     {"__enter__", end_enter, METH_NOARGS, NULL},
     {"__exit__", end_exit, METH_VARARGS, NULL},
@@ -408,7 +449,8 @@ static PyMethodDef recv_channel_methods[] = {
 PyDoc_STRVAR(recv_channel_doc,
              "The receiving end of a channel. Made by create_channel(), and by sending one. The\n"
              "channel closes when the last of them is gone, in whatever interpreter. Iteration\n"
-             "receives until the channel is closed and drained.");
+             "receives until the channel is closed and drained; `async for`, too, which lets the\n"
+             "event loop take its turn now and then, however much is queued.");
 
 static PyType_Slot recv_channel_slots[] = {
     {Py_tp_dealloc, recv_channel_dealloc},
@@ -419,6 +461,7 @@ static PyType_Slot recv_channel_slots[] = {
     {Py_tp_getset, end_getset},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, recv_channel_next},
+    {Py_am_aiter, subi_async_iterate},
     {Py_sq_length, end_length},
     {Py_nb_bool, end_bool},
     {Py_tp_doc, (void *)recv_channel_doc},

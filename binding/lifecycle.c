@@ -207,6 +207,9 @@ close_interp(module_state *state, subi_interp *i, int64_t deadline, char *names,
     do {
         r = end_or_give_up(state, n, deadline, names, size, &how);
     } while (r == SUBI_OK && how == LINGERS && subi_exports_count(i) == 0);  // nothing is left
+    if (r == SUBI_OK) {
+        subi_notifiers_close(subi_interp_id(i));
+    }
     if (r == SUBI_OK && how == LINGERS) {
         subi_linger(i, n);
         return r;

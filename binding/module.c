@@ -2,6 +2,7 @@
 //
 // The extension module subinterpreters._subinterpreters.
 #include "legacy/module.h"
+#include "async.h"
 #include "buffer_type.h"
 #include "channel_type.h"
 #include "errors.h"
@@ -93,11 +94,13 @@ module_exec(PyObject *module)
     if (subi_remedies_init() < 0 || subi_errors_init(module, state) < 0 ||
         subi_interp_type_init(module, state) < 0 || subi_channel_type_init(module, state) < 0 ||
         subi_buffer_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
-        subi_sync_types_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
+        subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 ||
+        subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
         PyModule_AddFunctions(module, subi_queue_functions) < 0 ||
         PyModule_AddFunctions(module, subi_select_functions) < 0 ||
+        PyModule_AddFunctions(module, subi_async_functions) < 0 ||
         PyModule_AddFunctions(module, subi_private_functions) < 0 ||
         PyModule_AddFunctions(module, subi_exit_functions) < 0) {
         return -1;
@@ -123,6 +126,8 @@ module_exec(PyObject *module)
     DO((state)->sync_types[SUBI_EVENT]);                                                           \
     DO((state)->sync_types[SUBI_CONDITION]);                                                       \
     DO((state)->sync_types[SUBI_BARRIER]);                                                         \
+    DO((state)->notifier_type);                                                                    \
+    DO((state)->operation_type);                                                                   \
     DO((state)->interpreter_id_type);                                                              \
     DO((state)->channel_id_type);                                                                  \
     DO((state)->InterpreterError);                                                                 \
@@ -167,6 +172,7 @@ module_free(void *module)
     if (state->self != NULL) {
         if (subi_interp_kind(state->self) == SUBI_KIND_FOREIGN &&
             subi_interp_state(state->self) == SUBI_STATE_RUNNING) {
+            subi_notifiers_close(state->self_id);
             // it is ending; nobody else holds its state, so these cannot fail
             subi_interp_leave(state->self);
             if (subi_interp_begin_close(state->self, SUBI_TRY) == SUBI_OK) {

@@ -68,34 +68,53 @@ raise_select(module_state *state, subi_result r, const subi_case *k, size_t inde
     return NULL;
 }
 
+int
+subi_select_parse(module_state *state, PyObject *args, subi_case *cases, subi_message *messages)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(args);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (parse_case(state, PyTuple_GET_ITEM(args, i), i, &cases[i], &messages[i]) < 0) {
+            subi_select_clear(messages, (size_t)i);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void
+subi_select_clear(subi_message *messages, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        subi_message_fini(&messages[i]);
+    }
+}
+
+PyObject *
+subi_select_result(module_state *state, subi_result r, const subi_case *cases, size_t count,
+                   size_t chosen)
+{
+    if (r != SUBI_OK) {
+        return raise_select(state, r, chosen < count ? &cases[chosen] : NULL, chosen);
+    }
+    if (cases[chosen].end == SUBI_SEND) {
+        return Py_BuildValue("(nO)", (Py_ssize_t)chosen, Py_None);
+    }
+    PyObject *obj = subi_decode(state, cases[chosen].message);
+    subi_message_fini(cases[chosen].message);
+    return obj != NULL ? Py_BuildValue("(nN)", (Py_ssize_t)chosen, obj) : NULL;
+}
+
 static PyObject *
 select_cases(module_state *state, PyObject *args, int64_t deadline, subi_case *cases,
              subi_message *messages)
 {
-    Py_ssize_t n = PyTuple_GET_SIZE(args);
-    Py_ssize_t parsed = 0;
-    PyObject *result = NULL;
-    while (parsed < n && parse_case(state, PyTuple_GET_ITEM(args, parsed), parsed, &cases[parsed],
-                                    &messages[parsed]) == 0) {
-        parsed++;
+    size_t n = (size_t)PyTuple_GET_SIZE(args), chosen = 0;
+    if (subi_select_parse(state, args, cases, messages) < 0) {
+        return NULL;
     }
-    if (parsed == n) {
-        size_t chosen = 0;
-        subi_result r = subi_blocking_select(state, cases, (size_t)n, deadline, &chosen);
-        if (r != SUBI_OK) {
-            raise_select(state, r, n > 0 ? &cases[chosen] : NULL, chosen);
-        }
-        else if (cases[chosen].end == SUBI_SEND) {
-            result = Py_BuildValue("(nO)", (Py_ssize_t)chosen, Py_None);
-        }
-        else {
-            PyObject *obj = subi_decode(state, &messages[chosen]);
-            result = obj != NULL ? Py_BuildValue("(nN)", (Py_ssize_t)chosen, obj) : NULL;
-        }
-    }
-    for (Py_ssize_t i = 0; i < parsed; i++) {
-        subi_message_fini(&messages[i]);
-    }
+    subi_result r = subi_blocking_select(state, cases, n, deadline, &chosen);
+    PyObject *result = subi_select_result(state, r, cases, n, chosen);
+    subi_select_clear(messages, n);
     return result;
 }
 

@@ -29,6 +29,8 @@ typedef struct module_state {
     PyTypeObject *send_channel_type;
     PyTypeObject *shared_buffer_type;
     PyTypeObject *sync_types[SUBI_BARRIER + 1];  // by subi_sync_kind
+    PyTypeObject *notifier_type;
+    PyTypeObject *operation_type;
     PyTypeObject *interpreter_id_type;
     PyTypeObject *channel_id_type;
 

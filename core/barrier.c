@@ -146,7 +146,9 @@ admit(barrier *b)
         w->index = b->count++;
         if (b->count == b->parties && subi__node_claim(n)) {  // it is in no other list
             complete(b, &w->who);
-            subi__wake(subi__node_finish(n, SUBI_OK));
+            subi__wakes wakes = {0};
+            subi__node_finish(n, SUBI_OK, &wakes);
+            subi__wake(&wakes);
         }
         n = next;
     }

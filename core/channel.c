@@ -9,12 +9,27 @@ static _Atomic bool shut_down;  // atomic: set once, by subi__channels_shutdown
 
 // ---- life -------------------------------------------------------------------------------------
 
+// How many messages are queued, or about to be, and promised to nobody.
+static size_t
+taken(const subi_channel *c)
+{
+    return c->ring.count - c->promised + c->granted;
+}
+
+// For one more. A receiver that waits is room, too, if no sender has been told of it.
+static bool
+has_room(const subi_channel *c)
+{
+    size_t n = taken(c);
+    return n < c->capacity || subi__waitlist_longer(&c->receivers, n - c->capacity);
+}
+
 static inline bool  // inline: unused without assert
 subi__channel_valid(const subi_channel *c)
 {
-    return c->ring.count <= c->capacity && c->ring.count <= c->ring.room &&
-           (c->ring.count == 0 || subi__waitlist_empty(&c->receivers)) &&
-           (c->ring.count == c->capacity || subi__waitlist_empty(&c->senders)) &&
+    return c->promised <= c->ring.count && c->ring.count <= c->ring.room &&
+           (c->ring.count == c->promised || subi__waitlist_empty(&c->receivers)) &&
+           (taken(c) >= c->capacity || subi__waitlist_empty(&c->senders)) &&
            (!c->send_closed || subi__waitlist_empty(&c->senders)) &&
            c->recv_closed == (c->send_closed && c->ring.count == 0) &&
            (!c->recv_closed || subi__waitlist_empty(&c->receivers)) &&
@@ -166,22 +181,77 @@ subi_channel_users(subi_channel *c, subi_end end, int64_t **ids, size_t *count)
 
 // ---- send and receive -------------------------------------------------------------------------
 
+static void
+fail_waiters(subi__waitlist *l, subi__wakes *wakes)
+{
+    subi__node *n;
+    while ((n = subi__waitlist_claim(l, NULL)) != NULL) {
+        subi__node_finish(n, SUBI_CLOSED, wakes);
+    }
+}
+
 // After a message was taken out: when that was the last one and nobody can send any more, it was
 // the end; and memory that only a burst needed is given back.
 static void
-settle(subi_channel *c)
+settle(subi_channel *c, subi__wakes *wakes)
 {
     if (c->ring.count > 0) {
         return;
     }
     if (c->send_closed) {
         c->recv_closed = true;
+        fail_waiters(&c->receivers, wakes);  // an event loop has the message they might have got
     }
     subi__ring_shrink(&c->ring);
 }
 
+// Gives the message to a receiver, or queues it. A receiver that is told finds it in the queue.
+// SUBI_OK, SUBI_FULL, SUBI_NOMEM.
 static subi_result
-try_send(subi_channel *c, int64_t interp, subi_message *m, _Atomic uint32_t **wake)
+put(subi_channel *c, subi_message *m, subi__wakes *wakes)
+{
+    subi__node *receiver = subi__waitlist_claim(&c->receivers, NULL);
+    if (receiver == NULL && taken(c) >= c->capacity) {
+        return SUBI_FULL;
+    }
+    if (receiver != NULL && !subi__node_is_told(receiver)) {
+        *receiver->message = *m;
+        subi__node_finish(receiver, SUBI_OK, wakes);
+    }
+    else if (subi__ring_push(&c->ring, m) != SUBI_OK) {
+        if (receiver != NULL) {
+            subi__node_finish(receiver, SUBI_EMPTY, wakes);
+        }
+        return SUBI_NOMEM;
+    }
+    else if (receiver != NULL) {
+        c->promised++;
+        subi__node_finish(receiver, SUBI_OK, wakes);
+    }
+    *m = subi_message_none();
+    return SUBI_OK;
+}
+
+// There may be room for messages of blocked senders, but those of the wait `but`.
+static void
+admit_senders(subi_channel *c, const subi__wait *but, subi__wakes *wakes)
+{
+    subi__node *sender;
+    while (has_room(c) && (sender = subi__waitlist_claim(&c->senders, but)) != NULL) {
+        subi_result r = SUBI_OK;
+        if (subi__node_is_told(sender)) {
+            c->granted++;
+        }
+        else {
+            r = put(c, sender->message, wakes);
+        }
+        // full: the receivers that the room was for had been claimed elsewhere
+        subi__node_finish(sender, r == SUBI_FULL ? SUBI_EMPTY : r, wakes);
+    }
+}
+
+static subi_result
+try_send(subi_channel *c, int64_t interp, subi_message *m, subi__wakes *wakes)
 {
     if (c->send_closed) {
         return SUBI_CLOSED;
@@ -190,36 +260,27 @@ try_send(subi_channel *c, int64_t interp, subi_message *m, _Atomic uint32_t **wa
     if (r != SUBI_OK) {
         return r;
     }
-    subi__node *receiver = subi__waitlist_claim(&c->receivers);
-    if (receiver != NULL) {
-        *receiver->message = *m;
-        *wake = subi__node_finish(receiver, SUBI_OK);
-    }
-    else if (c->ring.count == c->capacity) {
-        return SUBI_FULL;
-    }
-    else if (subi__ring_push(&c->ring, m) != SUBI_OK) {
-        return SUBI_NOMEM;
-    }
-    *m = subi_message_none();
-    return SUBI_OK;
+    return has_room(c) ? put(c, m, wakes) : SUBI_FULL;
 }
 
-// A queued message is gone, so there is room for that of a blocked sender.
-static void
-admit_sender(subi_channel *c, _Atomic uint32_t **wake)
+// From a blocked sender. Not past one that can only be told.
+static subi_result
+take_over(subi_channel *c, subi_message *m, subi__wakes *wakes)
 {
-    subi__node *sender = subi__waitlist_claim(&c->senders);
-    if (sender != NULL) {
-        // cannot fail: the place of the message that was just taken out is free
-        subi_result r = subi__ring_push(&c->ring, sender->message);
-        *sender->message = subi_message_none();
-        *wake = subi__node_finish(sender, r);
+    subi__node *sender;
+    while ((sender = subi__waitlist_first(&c->senders)) != NULL && !subi__node_is_told(sender)) {
+        if (subi__node_claim(sender)) {
+            *m = *sender->message;
+            *sender->message = subi_message_none();
+            subi__node_finish(sender, SUBI_OK, wakes);
+            return SUBI_OK;
+        }
     }
+    return SUBI_EMPTY;
 }
 
 static subi_result
-try_recv(subi_channel *c, int64_t interp, subi_message *m, _Atomic uint32_t **wake)
+try_recv(subi_channel *c, int64_t interp, subi_message *m, subi__wakes *wakes)
 {
     if (c->recv_closed) {
         return SUBI_CLOSED;
@@ -228,27 +289,59 @@ try_recv(subi_channel *c, int64_t interp, subi_message *m, _Atomic uint32_t **wa
     if (r != SUBI_OK) {
         return r;
     }
-    if (c->ring.count > 0) {
-        *m = subi__ring_pop(&c->ring);
-        admit_sender(c, wake);
-        settle(c);
-        return SUBI_OK;
+    if (c->ring.count == c->promised) {
+        return take_over(c, m, wakes);
     }
-    subi__node *sender = subi__waitlist_claim(&c->senders);  // of a rendezvous channel
-    if (sender == NULL) {
-        return SUBI_EMPTY;
-    }
-    *m = *sender->message;
-    *sender->message = subi_message_none();
-    *wake = subi__node_finish(sender, SUBI_OK);
+    *m = subi__ring_pop(&c->ring);
+    admit_senders(c, NULL, wakes);
+    settle(c, wakes);
     return SUBI_OK;
 }
 
 subi_result
-subi__channel_try(const subi_case *k, int64_t interp, _Atomic uint32_t **wake)
+subi__channel_try(const subi_case *k, int64_t interp, subi__wakes *wakes)
 {
-    return k->end == SUBI_SEND ? try_send(k->channel, interp, k->message, wake)
-                               : try_recv(k->channel, interp, k->message, wake);
+    return k->end == SUBI_SEND ? try_send(k->channel, interp, k->message, wakes)
+                               : try_recv(k->channel, interp, k->message, wakes);
+}
+
+void
+subi__channel_linked(const subi_case *k, const subi__wait *w, subi__wakes *wakes)
+{
+    if (k->end == SUBI_RECV) {
+        admit_senders(k->channel, w, wakes);
+    }
+}
+
+void
+subi__channel_redeem(const subi_case *k)
+{
+    subi_channel *c = k->channel;
+    if (k->end == SUBI_SEND) {
+        c->granted--;
+    }
+    else if (!c->recv_closed) {  // else it was thrown away
+        c->promised--;
+    }
+}
+
+void
+subi__channel_pass_on(const subi_case *k, subi__wakes *wakes)
+{
+    subi_channel *c = k->channel;
+    subi__node *receiver;
+    while (c->ring.count > c->promised &&
+           (receiver = subi__waitlist_claim(&c->receivers, NULL)) != NULL) {
+        if (subi__node_is_told(receiver)) {
+            c->promised++;
+        }
+        else {
+            *receiver->message = subi__ring_pop(&c->ring);
+        }
+        subi__node_finish(receiver, SUBI_OK, wakes);
+    }
+    admit_senders(c, NULL, wakes);
+    settle(c, wakes);
 }
 
 subi__waitlist *
@@ -263,11 +356,11 @@ subi_channel_send(subi_channel *c, int64_t interp, subi_message *m, int64_t dead
     if (subi__channel_stale(c)) {
         return SUBI_FORKED;
     }
-    _Atomic uint32_t *wake = NULL;
+    subi__wakes wakes = {.count = 0};
     lock(c);
-    subi_result r = try_send(c, interp, m, &wake);
+    subi_result r = try_send(c, interp, m, &wakes);
     unlock(c);
-    subi__wake(wake);
+    subi__wake(&wakes);
     if (r != SUBI_FULL || deadline == SUBI_TRY) {
         return r;
     }
@@ -282,11 +375,11 @@ subi_channel_recv(subi_channel *c, int64_t interp, subi_message *m, int64_t dead
     if (subi__channel_stale(c)) {
         return SUBI_FORKED;
     }
-    _Atomic uint32_t *wake = NULL;
+    subi__wakes wakes = {.count = 0};
     lock(c);
-    subi_result r = try_recv(c, interp, m, &wake);
+    subi_result r = try_recv(c, interp, m, &wakes);
     unlock(c);
-    subi__wake(wake);
+    subi__wake(&wakes);
     if (r != SUBI_EMPTY || deadline == SUBI_TRY) {
         return r;
     }
@@ -309,29 +402,20 @@ subi_channel_count(subi_channel *c)
 
 // ---- closing ----------------------------------------------------------------------------------
 
-// Waking under the lock is fine here: closing happens once.
-static void
-fail_waiters(subi__waitlist *l)
-{
-    subi__node *n;
-    while ((n = subi__waitlist_claim(l)) != NULL) {
-        subi__wake(subi__node_finish(n, SUBI_CLOSED));
-    }
-}
-
 // Wants the lock. The caller frees *garbage after it has released the lock.
 static void
-close_ends(subi_channel *c, unsigned ends, subi__ring *garbage)
+close_ends(subi_channel *c, unsigned ends, subi__ring *garbage, subi__wakes *wakes)
 {
     c->send_closed = true;
     if ((ends & SUBI_RECV) != 0) {
         *garbage = c->ring;
         c->ring = (subi__ring){0};
+        c->promised = 0;
     }
     c->recv_closed = c->ring.count == 0;
-    fail_waiters(&c->senders);
+    fail_waiters(&c->senders, wakes);
     if (c->recv_closed) {
-        fail_waiters(&c->receivers);
+        fail_waiters(&c->receivers, wakes);
     }
 }
 
@@ -342,6 +426,7 @@ subi_channel_close(subi_channel *c, subi_end ends, bool discard)
         return SUBI_FORKED;
     }
     subi__ring garbage = {0};
+    subi__wakes wakes = {.count = 0};
     subi_result r = SUBI_OK;
     lock(c);
     if (c->recv_closed || (c->send_closed && ends == SUBI_SEND)) {
@@ -351,9 +436,10 @@ subi_channel_close(subi_channel *c, subi_end ends, bool discard)
         r = SUBI_NOT_EMPTY;
     }
     else {
-        close_ends(c, ends, &garbage);
+        close_ends(c, ends, &garbage, &wakes);
     }
     unlock(c);
+    subi__wake(&wakes);
     subi__ring_fini(&garbage);
     return r;
 }
@@ -377,15 +463,17 @@ subi_channel_release(subi_channel *c, int64_t interp, subi_end ends)
         return SUBI_FORKED;
     }
     subi__ring garbage = {0};
+    subi__wakes wakes = {.count = 0};
     subi_result r = SUBI_CLOSED;
     lock(c);
     if (!c->recv_closed) {
         r = subi__users_release(&c->users, interp, ends);
         if (r == SUBI_OK && !subi__users_any(&c->users)) {
-            close_ends(c, SUBI_BOTH, &garbage);
+            close_ends(c, SUBI_BOTH, &garbage, &wakes);
         }
     }
     unlock(c);
+    subi__wake(&wakes);
     subi__ring_fini(&garbage);
     return r;
 }
@@ -412,11 +500,13 @@ subi_channel_drop_end(subi_channel *c, subi_end end)
 {
     if (!subi__channel_stale(c)) {
         subi__ring garbage = {0};
+        subi__wakes wakes = {.count = 0};
         lock(c);
         if (--*handles(c, end) == 0 && !c->recv_closed) {
-            close_ends(c, end, &garbage);
+            close_ends(c, end, &garbage, &wakes);
         }
         unlock(c);
+        subi__wake(&wakes);
         subi__ring_fini(&garbage);
     }
     subi_channel_drop(c);

@@ -120,14 +120,14 @@ try_acquire(mutex *m, const subi__owner *who)
     return SUBI_BUSY;
 }
 
-// The lock may be free. *wake gets what to pass to subi__wake after it was unlocked.
+// The lock may be free. Who is to be woken goes into *wakes.
 static void
-serve_next(mutex *m, _Atomic uint32_t **wake)
+serve_next(mutex *m, subi__wakes *wakes)
 {
     if (m->depth > 0 || m->trying || subi__waitlist_empty(&m->base.waiters)) {
         return;
     }
-    subi__node *n = subi__waitlist_claim(&m->base.waiters);  // it is in no other list
+    subi__node *n = subi__waitlist_claim(&m->base.waiters, NULL);  // it is in no other list
     bool fair = subi_now() - subi__waiter_of(n)->since > FAIR;
     if (fair) {
         set_owner(m, &subi__waiter_of(n)->who);
@@ -135,14 +135,14 @@ serve_next(mutex *m, _Atomic uint32_t **wake)
     else {
         m->trying = true;
     }
-    *wake = subi__node_finish(n, fair ? SUBI_OK : SUBI_BUSY);
+    subi__node_finish(n, fair ? SUBI_OK : SUBI_BUSY, wakes);
 }
 
 // A waiter does not want any more what it has been given.
 static void
 give_back(mutex *m, const subi__waiter *w)
 {
-    _Atomic uint32_t *wake = NULL;
+    subi__wakes wakes = {0};
     lock(&m->base);
     if (w->node.result == SUBI_OK) {
         unset_owner(m);
@@ -150,9 +150,9 @@ give_back(mutex *m, const subi__waiter *w)
     else if (w->node.result == SUBI_BUSY) {
         m->trying = false;
     }
-    serve_next(m, &wake);
+    serve_next(m, &wakes);
     unlock(m);
-    subi__wake(wake);
+    subi__wake(&wakes);
 }
 
 // Wants the lock, and releases it.
@@ -221,7 +221,7 @@ subi_mutex_release(subi_sync *s, int64_t interp)
     if (subi__sync_stale(s)) {
         return SUBI_FORKED;
     }
-    _Atomic uint32_t *wake = NULL;
+    subi__wakes wakes = {0};
     mutex *m = lock(s);
     subi_result r = may_release(m, interp);
     if (r == SUBI_OK && m->depth > 1) {
@@ -229,10 +229,10 @@ subi_mutex_release(subi_sync *s, int64_t interp)
     }
     else if (r == SUBI_OK) {
         unset_owner(m);
-        serve_next(m, &wake);
+        serve_next(m, &wakes);
     }
     unlock(m);
-    subi__wake(wake);
+    subi__wake(&wakes);
     return r;
 }
 
@@ -279,13 +279,13 @@ subi__mutex_check(subi_sync *s, int64_t interp)
 size_t
 subi__mutex_release_all(subi_sync *s)
 {
-    _Atomic uint32_t *wake = NULL;
+    subi__wakes wakes = {0};
     mutex *m = lock(s);
     size_t depth = m->depth;
     unset_owner(m);
-    serve_next(m, &wake);
+    serve_next(m, &wakes);
     unlock(m);
-    subi__wake(wake);
+    subi__wake(&wakes);
     return depth;
 }
 

@@ -18,6 +18,13 @@ subi_result subi__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t 
 // gone by now.
 void subi__futex_wake(_Atomic uint32_t *word, int count);
 
+// An event that an event loop can watch: its file descriptor is readable from a signal to the next
+// clear. -1: no descriptor is left, errno says why.
+int subi__event_new(void);
+void subi__event_free(int fd);
+void subi__event_signal(int fd);
+void subi__event_clear(int fd);
+
 // Tells the processor that this is a spin loop.
 static inline void
 subi__spin_hint(void)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +56,31 @@ void
 subi__futex_wake(_Atomic uint32_t *word, int count)
 {
     syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
+}
+
+int
+subi__event_new(void)
+{
+    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void
+subi__event_free(int fd)
+{
+    close(fd);
+}
+
+void
+subi__event_signal(int fd)
+{
+    eventfd_write(fd, 1);  // fails only when it is full of signals
+}
+
+void
+subi__event_clear(int fd)
+{
+    eventfd_t count;
+    eventfd_read(fd, &count);  // fails only when there was none
 }
 
 bool

@@ -12,6 +12,7 @@
 #include "gate.h"
 #include "interp.h"
 #include "loader/slot.h"
+#include "notify.h"
 #include "platform.h"
 #include "reserve.h"
 #include "sync.h"
@@ -59,6 +60,7 @@ after_fork_in_child(void)
     busy = NULL;
     subi__channels_forget();
     subi__syncs_forget();
+    subi__notifiers_forget();
     subi__interps_forget();
     subi__reserve_forget();
     subi__reaper_forget();

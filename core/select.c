@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// All blocking on channels. The order of locking and the two passes are those of Go's select.
-#include <stdlib.h>
+// All waiting on channels. The order of locking and the two passes are those of Go's select.
+#include "select.h"
 
-#include "channel.h"
-#include "platform.h"
-#include "wait.h"
+#include <stdlib.h>
+#include <string.h>
 
 #define CASES_ON_STACK 8
-
-// What one call works with, sized for `count` cases.
-typedef struct selection {
-    subi_case *cases;
-    size_t count;
-    int64_t interp;
-    subi__node *nodes;     // nodes[i] is for cases[i]
-    subi_channel **order;  // the cases' channels without repetition, in the order of locking
-    size_t order_count;
-    size_t *turns;  // a permutation of the cases: the order of trying them
-} selection;
 
 static int
 compare_channels(const void *a, const void *b)
@@ -27,8 +15,8 @@ compare_channels(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void
-make_order(selection *s)
+void
+subi__selection_order(subi__selection *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         s->order[i] = s->cases[i].channel;
@@ -44,16 +32,16 @@ make_order(selection *s)
     }
 }
 
-static void
-lock_all(selection *s)
+void
+subi__selection_lock(subi__selection *s)
 {
     for (size_t i = 0; i < s->order_count; i++) {
         subi__lock_acquire(&s->order[i]->lock);
     }
 }
 
-static void
-unlock_all(selection *s)
+void
+subi__selection_unlock(subi__selection *s)
 {
     for (size_t i = s->order_count; i-- > 0;) {
         subi__lock_release(&s->order[i]->lock);
@@ -77,7 +65,7 @@ random_below(size_t n)
 // A random permutation (Fisher and Yates, inside out). Starting at a random case and going round
 // would not do: a ready case after many that are not would be chosen more often than others.
 static void
-make_turns(selection *s)
+make_turns(subi__selection *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         size_t j = i > 0 ? random_below(i + 1) : 0;
@@ -86,13 +74,13 @@ make_turns(selection *s)
     }
 }
 
-// Tries the cases in random order. Wants all locks. SUBI_EMPTY: none is ready.
-static subi_result
-try_all(selection *s, size_t *chosen, _Atomic uint32_t **wake)
+subi_result
+subi__selection_try(subi__selection *s, size_t *chosen, subi__wakes *wakes)
 {
+    make_turns(s);
     for (size_t k = 0; k < s->count; k++) {
         size_t i = s->turns[k];
-        subi_result r = subi__channel_try(&s->cases[i], s->interp, wake);
+        subi_result r = subi__channel_try(&s->cases[i], s->interp, wakes);
         if (r == SUBI_OK || r == SUBI_CLOSED) {
             *chosen = i;
         }
@@ -103,46 +91,71 @@ try_all(selection *s, size_t *chosen, _Atomic uint32_t **wake)
     return SUBI_EMPTY;
 }
 
-static void
-link_all(selection *s, subi__wait *w)
+void
+subi__selection_link(subi__selection *s, subi__wait *w, const subi__node *first, subi__wakes *wakes)
 {
     for (size_t i = 0; i < s->count; i++) {
-        s->nodes[i] = (subi__node){.wait = w, .message = s->cases[i].message};
-        subi__waitlist_link(subi__channel_waitlist(&s->cases[i]), &s->nodes[i]);
+        subi__node *n = &s->nodes[i];
+        subi__waitlist *l = subi__channel_waitlist(&s->cases[i]);
+        if (n->next != NULL) {
+            continue;
+        }
+        *n = (subi__node){.wait = w, .message = s->cases[i].message};
+        if (n == first) {
+            subi__waitlist_link_first(l, n);
+        }
+        else {
+            subi__waitlist_link(l, n);
+        }
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        subi__channel_linked(&s->cases[i], w, wakes);
     }
 }
 
+void
+subi__selection_unlink(subi__selection *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        subi__node_unlink(&s->nodes[i]);
+    }
+}
+
+// Tries once and waits once. SUBI_EMPTY without SUBI_TRY: to be done again.
 static subi_result
-wait_for_one(selection *s, int64_t deadline, size_t *chosen)
+wait_for_one(subi__selection *s, int64_t deadline, size_t *chosen)
 {
     subi__wait w;
-    _Atomic uint32_t *wake = NULL;
+    subi__wakes wakes = {.count = 0};
 
     subi__wait_init(&w);
-    lock_all(s);
-    subi_result r = try_all(s, chosen, &wake);
-    if (r != SUBI_EMPTY || deadline == SUBI_TRY) {
-        unlock_all(s);
-        subi__wake(wake);
+    subi__selection_lock(s);
+    subi_result r = subi__selection_try(s, chosen, &wakes);
+    bool waits = r == SUBI_EMPTY && deadline != SUBI_TRY;
+    if (waits) {
+        memset(s->nodes, 0, s->count * sizeof(*s->nodes));
+        subi__selection_link(s, &w, NULL, &wakes);
+    }
+    subi__selection_unlock(s);
+    subi__wake(&wakes);
+    if (!waits) {
         return r;
     }
-    link_all(s, &w);
-    unlock_all(s);
 
     r = subi__park(&w, deadline);
 
     if (s->count > 1 || r != SUBI_OK) {  // a single node was unlinked by the waker
-        lock_all(s);
-        for (size_t i = 0; i < s->count; i++) {
-            subi__node_unlink(&s->nodes[i]);
-        }
-        unlock_all(s);
+        subi__selection_lock(s);
+        subi__selection_unlink(s);
+        subi__selection_unlock(s);
     }
     subi__node *winner = atomic_load(&w.winner);
     if (winner == NULL) {
         return r;
     }
-    *chosen = (size_t)(winner - s->nodes);
+    if (winner->result != SUBI_EMPTY) {
+        *chosen = (size_t)(winner - s->nodes);
+    }
     return winner->result;
 }
 
@@ -152,12 +165,12 @@ subi_select(subi_case *cases, size_t count, int64_t interp, int64_t deadline, si
     subi__node nodes[CASES_ON_STACK];
     subi_channel *order[CASES_ON_STACK];
     size_t turns[CASES_ON_STACK] = {0};
-    selection s = {.cases = cases,
-                   .count = count,
-                   .interp = interp,
-                   .nodes = nodes,
-                   .order = order,
-                   .turns = turns};
+    subi__selection s = {.cases = cases,
+                         .count = count,
+                         .interp = interp,
+                         .nodes = nodes,
+                         .order = order,
+                         .turns = turns};
 
     for (size_t i = 0; i < count; i++) {
         if (subi__channel_stale(cases[i].channel)) {
@@ -171,9 +184,10 @@ subi_select(subi_case *cases, size_t count, int64_t interp, int64_t deadline, si
     }
     subi_result r = SUBI_NOMEM;
     if (s.nodes != NULL && s.order != NULL && s.turns != NULL) {
-        make_order(&s);
-        make_turns(&s);
-        r = wait_for_one(&s, deadline, chosen);
+        subi__selection_order(&s);
+        do {
+            r = wait_for_one(&s, deadline, chosen);
+        } while (r == SUBI_EMPTY && deadline != SUBI_TRY);
     }
     if (count > CASES_ON_STACK) {
         free(s.nodes);

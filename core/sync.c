@@ -136,10 +136,12 @@ subi__sync_finish(subi_sync *s, size_t n, subi_result result)
 {
     size_t count = 0;
     subi__node *node;
-    while (count < n && (node = subi__waitlist_claim(&s->waiters)) != NULL) {
-        subi__wake(subi__node_finish(node, result));
+    subi__wakes wakes = {0};
+    while (count < n && (node = subi__waitlist_claim(&s->waiters, NULL)) != NULL) {
+        subi__node_finish(node, result, &wakes);
         count++;
     }
+    subi__wake(&wakes);
     return count;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "wait.h"
 
+#include "notify.h"
 #include "platform.h"
 #include "process.h"
 #include "thread.h"
@@ -9,10 +10,10 @@
 enum { AWAKE = 0, WOKEN = 1, ASLEEP = 2, DISTURBED = 3 };
 
 static void
-link_before(subi__node *next, subi__node *n)
+link_after(subi__node *prev, subi__node *n)
 {
-    n->next = next;
-    n->prev = next->prev;
+    n->prev = prev;
+    n->next = prev->next;
     n->prev->next = n;
     n->next->prev = n;
 }
@@ -20,13 +21,13 @@ link_before(subi__node *next, subi__node *n)
 void
 subi__waitlist_link(subi__waitlist *l, subi__node *n)
 {
-    link_before(&l->sentinel, n);
+    link_after(l->sentinel.prev, n);
 }
 
 void
 subi__waitlist_link_first(subi__waitlist *l, subi__node *n)
 {
-    link_before(l->sentinel.next, n);
+    link_after(&l->sentinel, n);
 }
 
 void
@@ -50,25 +51,45 @@ subi__node_claim(subi__node *n)
 }
 
 subi__node *
-subi__waitlist_claim(subi__waitlist *l)
+subi__waitlist_first(subi__waitlist *l)
 {
-    while (!subi__waitlist_empty(l)) {
-        subi__node *n = l->sentinel.next;
-        if (subi__node_claim(n)) {
+    subi__node *n = l->sentinel.next;
+    while (n != &l->sentinel && atomic_load(&n->wait->winner) != NULL) {
+        subi__node *stale = n;
+        n = n->next;
+        subi__node_unlink(stale);
+    }
+    return n != &l->sentinel ? n : NULL;
+}
+
+subi__node *
+subi__waitlist_claim(subi__waitlist *l, const subi__wait *but)
+{
+    subi__node *n = l->sentinel.next;
+    while (n != &l->sentinel) {
+        subi__node *next = n->next;
+        if (n->wait != but && subi__node_claim(n)) {
             return n;
         }
+        n = next;
     }
     return NULL;
 }
 
-_Atomic uint32_t *
-subi__node_finish(subi__node *n, subi_result result)
+void
+subi__node_finish(subi__node *n, subi_result result, subi__wakes *wakes)
 {
-    _Atomic uint32_t *word = &n->wait->word;
     n->result = result;
+    if (subi__node_is_told(n)) {
+        subi__waiter_tell(n->wait->waiter, wakes);
+        return;
+    }
+    _Atomic uint32_t *word = &n->wait->word;
     // release: the waiter that sees WOKEN sees the message and the result
     uint32_t was = atomic_exchange_explicit(word, WOKEN, memory_order_release);
-    return was == ASLEEP ? word : NULL;  // a disturbed one is being woken already
+    if (was == ASLEEP) {  // a disturbed one is being woken already
+        subi__wakes_add(wakes, word, NULL);
+    }
 }
 
 void
@@ -80,11 +101,33 @@ subi__wait_disturb(subi__wait *w)
     }
 }
 
-void
-subi__wake(_Atomic uint32_t *word)
+static void
+wake(_Atomic uint32_t *word, subi_notifier *notifier)
 {
     if (word != NULL) {
         subi__futex_wake(word, 1);
+    }
+    else {
+        subi__notifier_signal(notifier);
+    }
+}
+
+void
+subi__wakes_add(subi__wakes *w, _Atomic uint32_t *word, subi_notifier *notifier)
+{
+    if (w->count == SUBI__WAKES_MAX) {
+        wake(word, notifier);
+        return;
+    }
+    w->items[w->count].word = word;
+    w->items[w->count++].notifier = notifier;
+}
+
+void
+subi__wake(subi__wakes *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        wake(w->items[i].word, w->items[i].notifier);
     }
 }
 

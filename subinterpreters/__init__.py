@@ -45,6 +45,7 @@ from subinterpreters._subinterpreters import (
     legacy_module,
     list_all,
     select,
+    select_async,
     set_reserve_limit,
 )
 
@@ -92,6 +93,7 @@ __all__ = [
     "is_shareable",
     "list_all",
     "select",
+    "select_async",
     "set_reserve_limit",
 ]
 

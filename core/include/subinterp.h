@@ -355,6 +355,60 @@ typedef struct subi_barrier_state {
 
 SUBI_EXPORT subi_result subi_barrier_look(subi_sync *b, subi_barrier_state *state);  // SUBI_FORKED
 
+// ---- event loops ---------------------------------------------------------------------------
+
+// An event loop must not block. It makes a notifier, watches its descriptor, and has a waiter for each
+// operation that cannot go ahead at once. The waiter is in the same wait lists as blocked threads, in
+// its turn. When its turn comes nothing is done for it: its notifier's descriptor becomes readable, and
+// the loop tries again. What it needs, a message or room for one, is reserved for it until it does,
+// or until it is freed: then others get it. So a message belongs either to its channel or to the loop,
+// and whoever gives up waiting has done nothing.
+//
+//     subi_waiter_new(n, cases, count, interp, data, &w);
+//     while ((r = subi_waiter_try(w, &chosen)) == SUBI_EMPTY) {
+//         ...  // poll the descriptor; subi_notifier_clear(n); until subi_notifier_next(n) gives data
+//     }
+//     subi_waiter_free(w);
+//
+// A notifier and its waiters are for one thread at a time, but for the telling.
+//
+// A sender that waits like this can only be told, so a receiver does not find its message with SUBI_TRY:
+// on a rendezvous channel it has to wait.
+typedef struct subi_notifier subi_notifier;
+typedef struct subi_waiter subi_waiter;
+
+// A notifier for an event loop in that interpreter. SUBI_NOMEM; SUBI_FULL: there is no descriptor left,
+// errno says why.
+SUBI_EXPORT subi_result subi_notifier_new(int64_t interp, subi_notifier **out);
+SUBI_EXPORT void subi_notifier_drop(subi_notifier *n);  // waiters have references of their own
+
+// Borrowed. Readable when a waiter has been told.
+SUBI_EXPORT int subi_notifier_fd(const subi_notifier *n);
+
+// Makes the descriptor not readable; to be called before subi_notifier_next.
+SUBI_EXPORT void subi_notifier_clear(subi_notifier *n);
+
+// The `data` of a waiter that has been told, each once; NULL: there is no other.
+SUBI_EXPORT void *subi_notifier_next(subi_notifier *n);
+
+// For the end of an interpreter, when no thread of it runs any more: what its waiters have reserved goes to others, and
+// they can wait no more.
+SUBI_EXPORT void subi_notifiers_close(int64_t interp);
+
+// A waiter for one of the cases, which are copied; the messages stay the caller's, and only subi_waiter_try
+// uses them. Holds the channels. `data` is what subi_notifier_next gives, not NULL. SUBI_NOMEM.
+SUBI_EXPORT subi_result subi_waiter_new(subi_notifier *n, const subi_case *cases, size_t count,
+                                        int64_t interp, void *data, subi_waiter **out);
+
+// As subi_select with SUBI_TRY, but after SUBI_EMPTY it waits: it will be told, perhaps for nothing. The
+// cases it has waited for come first.
+// SUBI_OK, SUBI_CLOSED (the channel of *chosen, or, with *chosen unchanged, the interpreter), SUBI_EMPTY,
+// SUBI_NOMEM, SUBI_FORKED. It does not wait any more, unless it is SUBI_EMPTY.
+SUBI_EXPORT subi_result subi_waiter_try(subi_waiter *w, size_t *chosen);
+
+// Gives up waiting, if it does.
+SUBI_EXPORT void subi_waiter_free(subi_waiter *w);
+
 // ---- interpreters --------------------------------------------------------------------------
 
 // The process-wide record of one interpreter. Ids count up from 0, the main interpreter, and are
