@@ -97,19 +97,19 @@ subi_thread_interrupt(subi_thread *t)
     subi__lock_release(&t->lock);
 }
 
-bool
+subi_result
 subi__thread_parks(subi__wait *w)
 {
     subi_thread *t = subi_thread_self();
     if (t == NULL) {
-        return true;  // out of memory: it just cannot be interrupted
+        return SUBI_NOMEM;
     }
     subi__lock_acquire(&t->lock);
     bool interrupted = t->interrupted;
     t->interrupted = false;
     t->parked = interrupted ? NULL : w;
     subi__lock_release(&t->lock);
-    return !interrupted;
+    return interrupted ? SUBI_INTERRUPTED : SUBI_OK;
 }
 
 void

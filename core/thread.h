@@ -6,8 +6,8 @@
 
 #include "wait.h"
 
-// Before and after the calling thread sleeps on w. False: it has been interrupted, and does not sleep.
-bool subi__thread_parks(subi__wait *w);
+// Before and after the calling thread sleeps on w. SUBI_INTERRUPTED, SUBI_NOMEM: it is not to sleep.
+subi_result subi__thread_parks(subi__wait *w);
 void subi__thread_unparks(void);
 
 void subi__thread_survived(void);  // in the child of a fork: only the calling thread is left

@@ -178,11 +178,11 @@ count_wait(int64_t started)
 static subi_result
 sleep_on(subi__wait *w, int64_t deadline)
 {
-    subi_result r = SUBI_OK;
     uint32_t word = AWAKE;
     atomic_compare_exchange_strong(&w->word, &word, ASLEEP);
-    if (!subi__thread_parks(w)) {
-        return SUBI_INTERRUPTED;
+    subi_result r = subi__thread_parks(w);
+    if (r != SUBI_OK) {
+        return r;
     }
     while (!is_woken(w) && r == SUBI_OK) {
         r = subi__futex_wait(&w->word, ASLEEP, deadline);

@@ -116,7 +116,7 @@ subi__wait_init(subi__wait *w)
 void subi__wait_disturb(subi__wait *w);
 
 // Spins for as long as that has been paying off on this thread, then sleeps, until the word is set.
-// SUBI_OK (the word is set), SUBI_TIMEOUT, SUBI_INTERRUPTED.
+// SUBI_OK (the word is set), SUBI_TIMEOUT, SUBI_INTERRUPTED, SUBI_NOMEM.
 subi_result subi__park(subi__wait *w, int64_t deadline);
 
 #endif

@@ -268,7 +268,7 @@ typedef struct subi_patience {
 } subi_patience;
 
 // All that wait can return SUBI_TIMEOUT, SUBI_INTERRUPTED, SUBI_CLOSED (the process ends),
-// SUBI_FORKED; and unless something else is said SUBI_BUSY (SUBI_TRY only).
+// SUBI_NOMEM, SUBI_FORKED; and unless something else is said SUBI_BUSY (SUBI_TRY only).
 
 // A lock, whose owner is the thread that has acquired it on behalf of interpreter `interp` (or of
 // SUBI_NOBODY). A recursive one can be acquired again by its owner, and released by no one else; the
