@@ -175,4 +175,16 @@ def submit(
     interp: Interpreter, callable: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Future[Any]:
     """See Interpreter.submit."""
-    return _worker(interp).submit(interp._call, callable, *args, **kwargs)
+    return submit_unless(interp, None, callable, *args, **kwargs)
+
+
+def submit_unless(
+    interp: Interpreter,
+    begin: Callable[[int], object] | None,
+    callable: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Future[Any]:
+    """Submit a call that does not happen if `begin` raises, which gets the number of the run."""
+    return _worker(interp).submit(interp._call, begin, callable, *args, **kwargs)
