@@ -13,6 +13,7 @@
 #include "errors.h"
 #include "lifecycle.h"
 #include "registry.h"
+#include "stats.h"
 
 typedef struct interpreter {
     PyObject_HEAD
@@ -318,6 +319,7 @@ static PyMethodDef interpreter_methods[] = {
     METHOD("prepare_main", subi_interpreter_prepare_main, subi_prepare_main_doc),
     {"is_running", interpreter_is_running, METH_NOARGS,
      "is_running()\n--\n\nWhether code is running in its __main__ module."},
+    {"stats", subi_interpreter_stats, METH_NOARGS, subi_stats_doc},
     METHOD("close", interpreter_close, close_doc),
     {"__reduce__", interpreter_reduce, METH_NOARGS, NULL},
     {"__enter__", interpreter_enter, METH_NOARGS, NULL},

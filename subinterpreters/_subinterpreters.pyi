@@ -6,7 +6,17 @@ from concurrent.futures import Future
 from importlib.machinery import ModuleSpec
 from threading import Thread
 from types import CodeType, ModuleType, SimpleNamespace, TracebackType
-from typing import Any, Literal, ParamSpec, Self, SupportsIndex, TypeVar, final
+from typing import (
+    Any,
+    Literal,
+    ParamSpec,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    final,
+)
 
 from subinterpreters._queues import _Constant
 
@@ -36,6 +46,17 @@ class ChannelEmptyError(ChannelError): ...
 class ChannelFullError(ChannelError): ...
 class LockOwnerDiedError(RuntimeError): ...
 
+_Isolation: TypeAlias = Literal["main", "own", "private", "shared", "foreign"]
+
+class _Stats(TypedDict):
+    state: Literal["idle", "running", "closing", "closed"]
+    name: str
+    isolation: _Isolation
+    threads: int | None
+    runs: int | None
+    tasks: int | None
+    bytes: int | None
+
 @final
 class Interpreter:
     @property
@@ -43,7 +64,7 @@ class Interpreter:
     @property
     def name(self) -> str: ...
     @property
-    def isolation(self) -> Literal["main", "own", "private", "shared", "foreign"]: ...
+    def isolation(self) -> _Isolation: ...
     @property
     def whence(self) -> str: ...
     _worker: Any
@@ -74,6 +95,7 @@ class Interpreter:
     def _interrupt_run(self, number: int, /) -> None: ...
     def prepare_main(self, ns: dict[str, Any] | None = None, /, **kwargs: Any) -> None: ...
     def is_running(self) -> bool: ...
+    def stats(self) -> _Stats: ...
     def close(self, timeout: float | None = ...) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
