@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The questions: ours against the standard library's concurrent.interpreters, in one process."""
 
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import interpreters as stdlib
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 from harness import Result, compare
 
@@ -111,6 +113,164 @@ def send_recv() -> Result:
         1,
         subinterpreters=lambda: per_call(channel, 20000),
         stdlib=lambda: per_call(put_get, 5000),
+    )
+
+
+@contextmanager
+def one_of_each() -> Iterator[tuple[Any, Any]]:
+    """An interpreter of ours, and one of theirs."""
+    ours, theirs = subinterpreters.create(), stdlib.create()
+    try:
+        yield ours, theirs
+    finally:
+        ours.close()
+        theirs.close()
+
+
+def exec_pass() -> Result:
+    """exec("pass") again and again in one interpreter."""
+    with one_of_each() as (ours, theirs):
+        return compare(
+            'exec("pass")',
+            1 / 10,
+            subinterpreters=lambda: per_call(lambda: ours.exec("pass"), 2000),
+            stdlib=lambda: per_call(lambda: theirs.exec("pass"), 200),
+        )
+
+
+def double(number: int) -> int:
+    """Be called."""
+    return 2 * number
+
+
+def call() -> Result:
+    """call(f, 1) again and again in one interpreter."""
+    with one_of_each() as (ours, theirs):
+        return compare(
+            "call(f, 1)",
+            1 / 10,
+            subinterpreters=lambda: per_call(lambda: ours.call(double, 1), 2000),
+            stdlib=lambda: per_call(lambda: theirs.call(double, 1), 200),
+        )
+
+
+def put_get_seconds(queue: Any, obj: object, number: int) -> float:
+    """Seconds of a put and a get."""
+
+    def put_get() -> None:
+        queue.put(obj)
+        queue.get()
+
+    return per_call(put_get, number)
+
+
+def queue_round_trip() -> Result:
+    """A small int through a queue to an interpreter on another thread, and back through another."""
+    with one_of_each() as (ours, theirs):
+        pairs, threads = [], []
+        for module, interpreter in ((subinterpreters, ours), (stdlib, theirs)):
+            there, back = module.create_queue(), module.create_queue()
+            interpreter.prepare_main(there=there, back=back)
+            pairs.append((there, back))
+            threads.append(threading.Thread(target=interpreter.exec, args=(ECHO_QUEUE,)))
+            threads[-1].start()
+
+        def trip(there: Any, back: Any) -> Callable[[], None]:
+            def both() -> None:
+                there.put(1)
+                back.get()
+
+            return both
+
+        try:
+            return compare(
+                "round trip through two queues",
+                1 / 100,
+                rounds=5,
+                subinterpreters=lambda: per_call(trip(*pairs[0]), 5000),
+                stdlib=lambda: per_call(trip(*pairs[1]), 20),
+            )
+        finally:
+            for (there, _), thread in zip(pairs, threads, strict=True):
+                there.put(None)
+                thread.join()
+
+
+def compare_queues(
+    question: str, wanted: float, obj: object, number: int, rounds: int = 7
+) -> Result:
+    """A put and a get of obj, one thread."""
+    ours, theirs = subinterpreters.create_queue(), stdlib.create_queue()
+    return compare(
+        question,
+        wanted,
+        rounds=rounds,
+        subinterpreters=lambda: put_get_seconds(ours, obj, number),
+        stdlib=lambda: put_get_seconds(theirs, obj, number),
+    )
+
+
+def queue_put_get() -> Result:
+    """A small int."""
+    return compare_queues("queue: put + get of an int, one thread", 1 / 4, 1, 5000)
+
+
+MANY_BYTES = bytes(64_000_000)
+
+
+def queue_bytes() -> Result:
+    """64 MB of bytes: two copies, so that the sender may end. The standard library makes one."""
+    return compare_queues("queue: put + get of 64 MB of bytes", 2.5, MANY_BYTES, 1)
+
+
+def lent_bytes() -> Result:
+    """The same bytes, lent: no copy."""
+    recv, send = subinterpreters.create_channel()
+    queue = stdlib.create_queue()
+
+    def lend() -> None:
+        send.send_buffer(MANY_BYTES)
+        recv.recv()
+
+    return compare(
+        "send_buffer + recv of 64 MB of bytes, against put + get",
+        1 / 100,
+        subinterpreters=lambda: per_call(lend, 1000),
+        stdlib=lambda: put_get_seconds(queue, MANY_BYTES, 1),
+    )
+
+
+def records() -> list[dict[str, Any]]:
+    """What a JSON file may have: 1,000 dicts."""
+    return [
+        {
+            "id": number,
+            "name": f"name {number}",
+            "price": number / 7,
+            "tags": ["a", "b", str(number)],
+            "owner": {"email": f"{number}@example.com", "active": number % 2 == 0, "note": None},
+        }
+        for number in range(1000)
+    ]
+
+
+def queue_records() -> Result:
+    """Nested dicts and lists."""
+    return compare_queues("queue: put + get of 1,000 nested dicts", 1 / 2, records(), 5)
+
+
+def records_and_pickle() -> Result:
+    """The same, against pickle alone, which goes nowhere."""
+    queue, obj = subinterpreters.create_queue(), records()
+
+    def by_pickle() -> None:
+        pickle.loads(pickle.dumps(obj, pickle.HIGHEST_PROTOCOL))
+
+    return compare(
+        "queue: put + get of these, against pickle's dumps + loads",
+        3 / 4,
+        subinterpreters=lambda: put_get_seconds(queue, obj, 10),
+        pickle=lambda: per_call(by_pickle, 10),
     )
 
 
@@ -223,8 +383,16 @@ def short_life() -> Result:
 
 QUESTIONS = [
     run_string,
+    exec_pass,
+    call,
     round_trip,
     send_recv,
+    queue_round_trip,
+    queue_put_get,
+    queue_records,
+    records_and_pickle,
+    queue_bytes,
+    lent_bytes,
     uncontended_lock,
     create_eight,
     create_one,

@@ -20,6 +20,7 @@ typedef struct operation {
     PyObject *owners;     // of the channels
     PyObject *future;     // to be woken when it is told; or NULL
     subi_waiter *waiter;  // NULL: it has not had to wait yet
+    const subi_async_outcome *outcome;
     size_t count;
     subi_case *cases;
     subi_message *messages;
@@ -114,6 +115,7 @@ new_operation(module_state *state, PyObject *owners, size_t count)
     self->owners = Py_NewRef(owners);
     self->future = NULL;
     self->waiter = NULL;
+    self->outcome = NULL;
     self->count = 0;  // until there are messages
     self->cases = PyMem_Calloc(count, sizeof(*self->cases));
     self->messages = PyMem_Calloc(count, sizeof(*self->messages));
@@ -170,7 +172,7 @@ operation_dealloc(PyObject *obj)
 }
 
 static subi_result
-attempt(module_state *state, operation *self, PyObject *in, size_t *chosen)
+attempt_once(operation *self, PyObject *in, size_t *chosen)
 {
     if (self->waiter == NULL && in == NULL) {
         return subi_select(self->cases, self->count, SUBI_NOBODY, SUBI_TRY, chosen);
@@ -183,6 +185,28 @@ attempt(module_state *state, operation *self, PyObject *in, size_t *chosen)
         }
     }
     return subi_waiter_try(self->waiter, chosen);
+}
+
+static subi_result
+attempt(module_state *state, operation *self, PyObject *in, size_t *chosen)
+{
+    subi_result r;
+    while ((r = attempt_once(self, in, chosen)) == SUBI_OK && self->outcome != NULL &&
+           self->outcome->skips != NULL && self->outcome->skips(state, &self->messages[0])) {
+        subi_message_fini(&self->messages[0]);
+    }
+    return subi_blocking_result(r);
+}
+
+// As select() returns it.
+static PyObject *
+result_of(module_state *state, operation *self, subi_result r, size_t chosen)
+{
+    if (self->outcome == NULL) {
+        return subi_select_result(state, r, self->cases, self->count, chosen);
+    }
+    PyObject *obj = self->outcome->result(state, self->owners, r, &self->messages[0]);
+    return obj != NULL ? Py_BuildValue("(iN)", 0, obj) : NULL;
 }
 
 PyDoc_STRVAR(attempt_doc, "attempt(notifier=None, future=None, /)\n--\n\n"
@@ -205,9 +229,9 @@ operation_attempt(PyObject *obj, PyObject *args)
         return NULL;
     }
     subi_exports_drain(state->self);
-    subi_result r = subi_blocking_result(attempt(state, self, in, &chosen));
+    subi_result r = attempt(state, self, in, &chosen);
     if (r != SUBI_EMPTY) {
-        return subi_select_result(state, r, self->cases, self->count, chosen);
+        return result_of(state, self, r, chosen);
     }
     Py_XSETREF(self->future, Py_XNewRef(future));
     Py_RETURN_NONE;
@@ -258,13 +282,15 @@ call_aio(const char *function, PyObject *arg)
 }
 
 static PyObject *
-complete_one(module_state *state, PyObject *owner, subi_channel *c, subi_end end, subi_message *m)
+complete_one(module_state *state, PyObject *owner, subi_channel *c, subi_end end, subi_message *m,
+             const subi_async_outcome *outcome)
 {
     operation *o = new_operation(state, owner, 1);
     if (o == NULL) {
         subi_message_fini(m);
         return NULL;
     }
+    o->outcome = outcome;
     o->messages[0] = *m;
     o->cases[0] = (subi_case){.channel = c, .end = end, .message = &o->messages[0]};
     o->count = 1;
@@ -272,16 +298,18 @@ complete_one(module_state *state, PyObject *owner, subi_channel *c, subi_end end
 }
 
 PyObject *
-subi_async_recv(module_state *state, PyObject *owner, subi_channel *c)
+subi_async_recv(module_state *state, PyObject *owner, subi_channel *c,
+                const subi_async_outcome *outcome)
 {
     subi_message m = subi_message_none();
-    return complete_one(state, owner, c, SUBI_RECV, &m);
+    return complete_one(state, owner, c, SUBI_RECV, &m, outcome);
 }
 
 PyObject *
-subi_async_send(module_state *state, PyObject *owner, subi_channel *c, subi_message *m)
+subi_async_send(module_state *state, PyObject *owner, subi_channel *c, subi_message *m,
+                const subi_async_outcome *outcome)
 {
-    return complete_one(state, owner, c, SUBI_SEND, m);
+    return complete_one(state, owner, c, SUBI_SEND, m, outcome);
 }
 
 PyObject *

@@ -29,7 +29,9 @@ typedef struct native {
     PyThreadState *current;          // of the run in progress, else NULL
     subi_thread *runner;             // its thread; borrowed
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress
-    PyThreadState *outer;            // the caller's thread state during a run; NULL: it had none
+    _Atomic size_t
+        visitors;          // atomic: interrupt.c: thread states that wait for its GIL to visit it
+    PyThreadState *outer;  // the caller's thread state during a run; NULL: it had none
     const struct runtime *outer_runtime;  // the one that outer belongs to
     unsigned
         output;  // of the run in progress: streams of which output goes to the caller; output.h

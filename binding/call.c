@@ -10,6 +10,7 @@
 #include "lifecycle.h"
 #include "run.h"
 
+#define AIO   "subinterpreters._aio"
 #define CALLS "subinterpreters._calls"
 
 // What the call has returned, or None. Frees what r has.
@@ -39,11 +40,11 @@ perform(PyObject *self, run *r)
     return result;
 }
 
-// Calls a function of _calls.py with self, args and kwds.
+// Calls a function of a module with self, args and kwds.
 static PyObject *
-call_helper(const char *name, PyObject *self, PyObject *args, PyObject *kwds)
+call_helper(const char *in, const char *name, PyObject *self, PyObject *args, PyObject *kwds)
 {
-    PyObject *module = PyImport_ImportModule(CALLS);
+    PyObject *module = PyImport_ImportModule(in);
     PyObject *function = module != NULL ? PyObject_GetAttrString(module, name) : NULL;
     PyObject *head = PyTuple_Pack(1, self);
     PyObject *all = head != NULL ? PySequence_Concat(head, args) : NULL;
@@ -114,7 +115,7 @@ subi_interpreter_exec(PyObject *self, PyObject *args, PyObject *kwds)
         return NULL;
     }
     if (timeout != Py_None) {
-        return call_helper("exec_in_time", self, args, kwds);
+        return call_helper(CALLS, "exec_in_time", self, args, kwds);
     }
     return PyUnicode_Check(code) ? exec_text(self, code) : exec_object(self, code);
 }
@@ -142,15 +143,17 @@ const char subi_call_doc[] = PyDoc_STR(
     "    InterpreterError: the interpreter is running already.\n"
     "    InterpreterClosedError: it is closed.");
 
+// What is called is args[first]. For `begin`, see run.h.
 static PyObject *
-call_now(PyObject *self, PyObject *args, PyObject *kwds, int64_t deadline)
+call_now(PyObject *self, PyObject *args, Py_ssize_t first, PyObject *kwds, PyObject *begin,
+         int64_t deadline)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(args);
-    PyObject *rest = PyTuple_GetSlice(args, 1, count);
+    PyObject *rest = PyTuple_GetSlice(args, first + 1, count);
     PyObject *named = kwds != NULL ? Py_NewRef(kwds) : PyDict_New();
     PyObject *parts = NULL;
     if (rest != NULL && named != NULL) {
-        parts = PyTuple_Pack(3, PyTuple_GET_ITEM(args, 0), rest, named);
+        parts = PyTuple_Pack(3, PyTuple_GET_ITEM(args, first), rest, named);
     }
     Py_XDECREF(rest);
     Py_XDECREF(named);
@@ -160,20 +163,20 @@ call_now(PyObject *self, PyObject *args, PyObject *kwds, int64_t deadline)
     if (encoded < 0) {
         return NULL;
     }
-    run r = {.call = &m, .wanted = FAILURE_WITH_EXCEPTION, .deadline = deadline};
+    run r = {.call = &m, .wanted = FAILURE_WITH_EXCEPTION, .deadline = deadline, .begin = begin};
     PyObject *result = perform(self, &r);
     subi_message_fini(&m);
     return result;
 }
 
 static PyObject *
-call_something(PyObject *self, PyObject *args, PyObject *kwds, int64_t deadline)
+call_at_once(PyObject *self, PyObject *args, PyObject *kwds)
 {
     if (PyTuple_GET_SIZE(args) == 0) {
         PyErr_SetString(PyExc_TypeError, "there is nothing to call");
         return NULL;
     }
-    return call_now(self, args, kwds, deadline);
+    return call_now(self, args, 0, kwds, NULL, SUBI_TRY);
 }
 
 PyObject *
@@ -181,9 +184,9 @@ subi_interpreter_call(PyObject *self, PyObject *args, PyObject *kwds)
 {
     PyObject *timeout = kwds != NULL ? PyDict_GetItemString(kwds, "timeout") : NULL;  // borrowed
     if (timeout != NULL) {
-        return call_helper("call_in_time", self, args, kwds);
+        return call_helper(CALLS, "call_in_time", self, args, kwds);
     }
-    return call_something(self, args, kwds, SUBI_TRY);
+    return call_at_once(self, args, kwds);
 }
 
 const char subi_call_now_doc[] = PyDoc_STR("_call_now(callable, /, *args, **kwargs)\n--\n\n"
@@ -192,17 +195,23 @@ const char subi_call_now_doc[] = PyDoc_STR("_call_now(callable, /, *args, **kwar
 PyObject *
 subi_interpreter_call_now(PyObject *self, PyObject *args, PyObject *kwds)
 {
-    return call_something(self, args, kwds, SUBI_TRY);
+    return call_at_once(self, args, kwds);
 }
 
-const char subi_call_waiting_doc[] =
-    PyDoc_STR("_call(callable, /, *args, **kwargs)\n--\n\n"
-              "As _call_now(), but waits while another thread runs something in it.");
+const char subi_call_waiting_doc[] = PyDoc_STR(
+    "_call(begin, callable, /, *args, **kwargs)\n--\n\n"
+    "As _call_now(), but waits while another thread runs something in it. begin is called\n"
+    "with the number of the run before it begins, and prevents it if it raises; or None.");
 
 PyObject *
 subi_interpreter_call_waiting(PyObject *self, PyObject *args, PyObject *kwds)
 {
-    return call_something(self, args, kwds, SUBI_FOREVER);
+    if (PyTuple_GET_SIZE(args) < 2) {
+        PyErr_SetString(PyExc_TypeError, "there is nothing to call");
+        return NULL;
+    }
+    PyObject *begin = PyTuple_GET_ITEM(args, 0);
+    return call_now(self, args, 1, kwds, begin != Py_None ? begin : NULL, SUBI_FOREVER);
 }
 
 const char subi_call_in_thread_doc[] =
@@ -214,7 +223,7 @@ const char subi_call_in_thread_doc[] =
 PyObject *
 subi_interpreter_call_in_thread(PyObject *self, PyObject *args, PyObject *kwds)
 {
-    return call_helper("call_in_thread", self, args, kwds);
+    return call_helper(CALLS, "call_in_thread", self, args, kwds);
 }
 
 const char subi_submit_doc[] =
@@ -227,7 +236,22 @@ const char subi_submit_doc[] =
 PyObject *
 subi_interpreter_submit(PyObject *self, PyObject *args, PyObject *kwds)
 {
-    return call_helper("submit", self, args, kwds);
+    return call_helper(CALLS, "submit", self, args, kwds);
+}
+
+const char subi_call_async_doc[] = PyDoc_STR(
+    "call_async(callable, /, *args, **kwargs)\n--\n\n"
+    "As submit(), for asyncio: a coroutine, which waits without blocking the event loop.\n\n"
+    "One that is cancelled while what was submitted before it is not done does not call callable\n"
+    "any more. If callable runs already, it is interrupted, as by interrupt(), and the coroutine\n"
+    "waits for its end, a second at most; code that does not react goes on.\n\n"
+    "Returns:\n    A copy of what callable has returned.\n\n"
+    "Raises:\n    What call() raises. RuntimeError: the interpreter is being closed.");
+
+PyObject *
+subi_interpreter_call_async(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    return call_helper(AIO, "call_async", self, args, kwds);
 }
 
 // ---- interrupt --------------------------------------------------------------------------------
@@ -287,6 +311,25 @@ subi_interpreter_interrupt(PyObject *self, PyObject *args)
     default:
         return subi_raise_interp(state, SUBI_CLOSED, subi_interp_id(i));
     }
+}
+
+const char subi_interrupt_run_doc[] =
+    PyDoc_STR("_interrupt_run(number, /)\n--\n\n"
+              "As interrupt(), but only the run of that number, see _call(); or nothing.");
+
+PyObject *
+subi_interpreter_interrupt_run(PyObject *self, PyObject *number)
+{
+    interruption what = {.kind = INTERRUPT_KEYBOARD, .exception = subi_message_none()};
+    what.run = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    subi_result r;
+    Py_BEGIN_ALLOW_THREADS
+    r = subi_interrupt(subi_interp_of(self), what, SUBI_TRY);
+    Py_END_ALLOW_THREADS
+    return r == SUBI_NOMEM ? PyErr_NoMemory() : Py_NewRef(Py_None);
 }
 
 // ---- prepare_main -----------------------------------------------------------------------------

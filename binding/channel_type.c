@@ -293,7 +293,7 @@ send_channel_send_async(PyObject *self, PyObject *obj)
     if (state == NULL || subi_encode(state, obj, &m) < 0) {
         return NULL;
     }
-    return subi_async_send(state, self, subi_channel_of(self), &m);
+    return subi_async_send(state, self, subi_channel_of(self), &m, NULL);
 }
 
 static PyMethodDef send_channel_methods[] = {
@@ -432,7 +432,7 @@ static PyObject *
 recv_channel_recv_async(PyObject *self, PyObject *unused)
 {
     module_state *state = get_state_of(self);
-    return state != NULL ? subi_async_recv(state, self, subi_channel_of(self)) : NULL;
+    return state != NULL ? subi_async_recv(state, self, subi_channel_of(self), NULL) : NULL;
 }
 
 static PyMethodDef recv_channel_methods[] = {

@@ -76,6 +76,7 @@ take_spare(const backend *b)
         }
         subi_reserve_done();
         if (ready) {
+            atomic_store(&n->runs, 0);
             return n;
         }
     }

@@ -248,6 +248,19 @@ close_all(module_state *state, int64_t owner)
     return closed;
 }
 
+// What interpreters have logged while they were closed; see _logging.py.
+static void
+hand_log_records_over(void)
+{
+    PyObject *name = PyUnicode_FromString("subinterpreters._logging");
+    PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
+    PyObject *result = module != NULL ? PyObject_CallMethod(module, "stop_all", NULL) : NULL;
+    Py_XDECREF(result);
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    PyErr_Clear();
+}
+
 // From atexit: only daemon threads of this interpreter may be alive.
 static PyObject *
 at_exit(PyObject *module, PyObject *unused)
@@ -272,6 +285,7 @@ at_exit(PyObject *module, PyObject *unused)
         }
     }
     if (is_main) {
+        hand_log_records_over();
         subi_lifecycle_trim_reserve(true);
         if (!subi_linger_at_exit(state->self)) {
             abandon(state);

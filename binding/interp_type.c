@@ -13,6 +13,7 @@
 #include "errors.h"
 #include "lifecycle.h"
 #include "registry.h"
+#include "stats.h"
 
 typedef struct interpreter {
     PyObject_HEAD
@@ -312,10 +313,13 @@ static PyMethodDef interpreter_methods[] = {
     METHOD("_call", subi_interpreter_call_waiting, subi_call_waiting_doc),
     METHOD("call_in_thread", subi_interpreter_call_in_thread, subi_call_in_thread_doc),
     METHOD("submit", subi_interpreter_submit, subi_submit_doc),
+    METHOD("call_async", subi_interpreter_call_async, subi_call_async_doc),
     {"interrupt", subi_interpreter_interrupt, METH_VARARGS, subi_interrupt_doc},
+    {"_interrupt_run", subi_interpreter_interrupt_run, METH_O, subi_interrupt_run_doc},
     METHOD("prepare_main", subi_interpreter_prepare_main, subi_prepare_main_doc),
     {"is_running", interpreter_is_running, METH_NOARGS,
      "is_running()\n--\n\nWhether code is running in its __main__ module."},
+    {"stats", subi_interpreter_stats, METH_NOARGS, subi_stats_doc},
     METHOD("close", interpreter_close, close_doc),
     {"__reduce__", interpreter_reduce, METH_NOARGS, NULL},
     {"__enter__", interpreter_enter, METH_NOARGS, NULL},

@@ -13,6 +13,7 @@
 typedef struct delivery {
     subi_interp *i;  // one reference; pinned until the exceptions are raised
     interruption what;
+    size_t threads;               // INTERRUPT_NOTHING: the answer; set before done is released
     PyThread_type_lock done;      // held until the exceptions are raised
     _Atomic unsigned references;  // atomic: of both threads; the last one frees
 } delivery;
@@ -65,22 +66,58 @@ interrupt_run(native *n, const interruption *what)
     Py_DECREF(exc);
 }
 
+// Attaches the calling thread to the interpreter for a moment. NULL: out of memory.
+static PyThreadState *
+begin_visit(native *n)
+{
+    PyThreadState *mine = PyThreadState_New(n->interp);
+    if (mine != NULL) {
+        atomic_fetch_add(&n->visitors, 1);
+        PyEval_RestoreThread(mine);
+    }
+    return mine;
+}
+
+static void
+end_visit(native *n, PyThreadState *mine)
+{
+    PyThreadState_Clear(mine);
+    atomic_fetch_sub(&n->visitors, 1);  // the GIL is held until there is no thread state, too
+    PyThreadState_DeleteCurrent();
+}
+
 void
 subi_interrupt_here(native *n, const interruption *what)
 {
-    PyThreadState *mine = PyThreadState_New(n->interp);
+    PyThreadState *mine = begin_visit(n);
     if (mine == NULL) {
         return;
     }
-    PyEval_RestoreThread(mine);
     if (what->kind == INTERRUPT_EXIT) {
         interrupt_all(n, mine);
     }
     else {
         interrupt_run(n, what);
     }
-    PyThreadState_Clear(mine);
-    PyThreadState_DeleteCurrent();
+    end_visit(n, mine);
+}
+
+size_t
+subi_count_threads_here(native *n)
+{
+    size_t count = 0;
+    PyThreadState *mine = begin_visit(n);
+    if (mine == NULL) {
+        return 0;
+    }
+    PyThreadState *t = PyInterpreterState_ThreadHead(n->interp);
+    for (; t != NULL; t = PyThreadState_Next(t)) {
+        count += is_running(n, t);
+    }
+    size_t visitors = atomic_load(&n->visitors);
+    count = count > visitors ? count - visitors : 0;
+    end_visit(n, mine);
+    return count;
 }
 
 bool
@@ -108,7 +145,12 @@ deliver(void *arg)
 {
     delivery *d = arg;
     native *n = subi_interp_data(d->i);
-    n->runtime->interrupt(n, &d->what);
+    if (d->what.kind == INTERRUPT_NOTHING) {
+        d->threads = n->runtime->count_threads(n);
+    }
+    else {
+        n->runtime->interrupt(n, &d->what);
+    }
     subi_interp_unpin(d->i);
     PyThread_release_lock(d->done);
     drop(d);
@@ -125,6 +167,7 @@ start_delivery(subi_interp *i, interruption what)
     subi_interp_hold(i);
     d->i = i;
     d->what = what;
+    d->threads = 0;
     atomic_init(&d->references, 2);
     PyThread_acquire_lock(d->done, WAIT_LOCK);
     if (PyThread_start_new_thread(deliver, d) == PYTHREAD_INVALID_THREAD_ID) {
@@ -137,12 +180,13 @@ start_delivery(subi_interp *i, interruption what)
     return d;
 }
 
-subi_result
-subi_interrupt(subi_interp *i, interruption what, int64_t deadline)
+// As subi_interrupt; threads may be NULL. SUBI_CLOSED: the interpreter is closing or closed.
+static subi_result
+visit(subi_interp *i, interruption what, int64_t deadline, size_t *threads)
 {
     if (!subi_interp_pin(i)) {
         subi_message_fini(&what.exception);
-        return SUBI_OK;  // whoever closes it interrupts nothing: no run is in progress
+        return SUBI_CLOSED;
     }
     delivery *d = start_delivery(i, what);
     if (d == NULL) {
@@ -154,9 +198,26 @@ subi_interrupt(subi_interp *i, interruption what, int64_t deadline)
     PyLockStatus got = PyThread_acquire_lock_timed(d->done, left > 0 ? left / 1000 : 0, 0);
     if (got == PY_LOCK_ACQUIRED) {
         PyThread_release_lock(d->done);
+        if (threads != NULL) {
+            *threads = d->threads;
+        }
     }
     drop(d);
     return got == PY_LOCK_ACQUIRED ? SUBI_OK : SUBI_TIMEOUT;
+}
+
+subi_result
+subi_interrupt(subi_interp *i, interruption what, int64_t deadline)
+{
+    subi_result r = visit(i, what, deadline, NULL);
+    return r == SUBI_CLOSED ? SUBI_OK : r;  // no run is in progress
+}
+
+subi_result
+subi_count_threads(subi_interp *i, int64_t deadline, size_t *count)
+{
+    interruption nothing = {.kind = INTERRUPT_NOTHING, .exception = subi_message_none()};
+    return visit(i, nothing, deadline, count);
 }
 
 interruption

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Raising an exception in code that runs in another interpreter.
+// Raising an exception in code that runs in another interpreter, and counting the threads that are there.
 #ifndef SUBI_INTERRUPT_H
 #define SUBI_INTERRUPT_H
 
@@ -11,6 +11,7 @@ typedef enum interruption_kind {
     INTERRUPT_EXIT,      // SystemExit, in its run and in the threads that it started
     INTERRUPT_KEYBOARD,  // KeyboardInterrupt, in its run
     INTERRUPT_CLASS,     // another exception, in its run
+    INTERRUPT_NOTHING,   // its threads are counted
 } interruption_kind;
 
 typedef struct interruption {
@@ -30,6 +31,13 @@ interruption subi_interruption(subi_interp *i, interruption_kind kind);
 
 // See runtime.h. Raises it in what runs in n's interpreter.
 void subi_interrupt_here(native *n, const interruption *what);
+
+// How many threads interpreter i has: that of its run, and those that it started. The caller has no thread
+// state. SUBI_CLOSED: it is closing or closed; and as subi_interrupt.
+subi_result subi_count_threads(subi_interp *i, int64_t deadline, size_t *count);
+
+// See runtime.h.
+size_t subi_count_threads_here(native *n);
 
 // What the core calls for runs on the initial thread when SIGINT has come.
 void subi_interrupt_foreground(subi_interp *i);

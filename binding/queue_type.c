@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <structmember.h>
 
+#include "async.h"
 #include "blocking.h"
 #include "codec/codec.h"
 #include "registry.h"
@@ -185,22 +186,31 @@ parse_wait(PyObject *block, PyObject *timeout, int64_t *deadline)
     return blocks > 0 ? subi_parse_timeout(timeout, deadline) : blocks;
 }
 
+// The message for obj. -1 with an exception.
+static int
+make_item(module_state *state, PyObject *self, PyObject *obj, fate f, subi_message *m)
+{
+    if (state == NULL) {
+        return -1;
+    }
+    subi_exports_drain(state->self);
+    if (subi_encode(state, obj, m) < 0) {
+        return -1;
+    }
+    m->note = (uint8_t)(f == BY_DEFAULT ? default_fate(channel_of(self)) : f);
+    m->from = (uint32_t)state->self_id;
+    return 0;
+}
+
 static PyObject *
 put(PyObject *self, PyObject *obj, fate f, int64_t deadline)
 {
     module_state *state = get_state_of(self);
-    subi_channel *c = channel_of(self);
     subi_message m;
-    if (state == NULL) {
+    if (make_item(state, self, obj, f, &m) < 0) {
         return NULL;
     }
-    subi_exports_drain(state->self);
-    if (subi_encode(state, obj, &m) < 0) {
-        return NULL;
-    }
-    m.note = (uint8_t)(f == BY_DEFAULT ? default_fate(c) : f);
-    m.from = (uint32_t)state->self_id;
-    subi_result r = subi_blocking_send(state, c, &m, deadline);
+    subi_result r = subi_blocking_send(state, channel_of(self), &m, deadline);
     if (r == SUBI_OK) {
         Py_RETURN_NONE;
     }
@@ -218,35 +228,52 @@ is_closed(module_state *state, uint32_t id)
     return i == NULL;
 }
 
-static PyObject *
-get(PyObject *self, int64_t deadline)
+static fate
+fate_of(module_state *state, const subi_message *m)
 {
-    module_state *state = get_state_of(self);
-    subi_message m;
-    subi_result r;
-    fate f;
-    if (state == NULL) {
-        return NULL;
-    }
-    subi_exports_drain(state->self);
-    do {
-        r = subi_blocking_recv(state, channel_of(self), &m, deadline);
-        if (r != SUBI_OK) {
-            return raise_result(self, r == SUBI_TIMEOUT ? SUBI_EMPTY : r);
-        }
-        f = m.note != KEPT && is_closed(state, m.from) ? (fate)m.note : KEPT;
-        if (f == REMOVED) {
-            subi_message_fini(&m);
-        }
-    } while (f == REMOVED);
-    PyObject *obj = f == KEPT ? subi_decode(state, &m) : NULL;
-    subi_message_fini(&m);
+    return m->note != KEPT && is_closed(state, m->from) ? (fate)m->note : KEPT;
+}
+
+static bool
+is_removed(module_state *state, const subi_message *m)
+{
+    return m->note == REMOVED && fate_of(state, m) == REMOVED;
+}
+
+// What get() returns or raises for an item, which is freed.
+static PyObject *
+take_item(module_state *state, PyObject *self, subi_message *m)
+{
+    fate f = fate_of(state, m);
+    f = f == REMOVED ? KEPT : f;  // its interpreter was closed just now, after is_removed()
+    PyObject *obj = f == KEPT ? subi_decode(state, m) : NULL;
+    subi_message_fini(m);
     if (f == AN_ERROR) {
         return raise_error("ItemInterpreterDestroyed",
                            "the interpreter that put the item into queue %S is closed",
                            ((queue *)self)->number);
     }
     return f == REPLACED ? fate_object(f) : obj;
+}
+
+static PyObject *
+get(PyObject *self, int64_t deadline)
+{
+    module_state *state = get_state_of(self);
+    subi_message m = subi_message_none();
+    subi_result r;
+    if (state == NULL) {
+        return NULL;
+    }
+    subi_exports_drain(state->self);
+    do {
+        subi_message_fini(&m);
+        r = subi_blocking_recv(state, channel_of(self), &m, deadline);
+    } while (r == SUBI_OK && is_removed(state, &m));
+    if (r != SUBI_OK) {
+        return raise_result(self, r == SUBI_TIMEOUT ? SUBI_EMPTY : r);
+    }
+    return take_item(state, self, &m);
 }
 
 PyDoc_STRVAR(
@@ -323,6 +350,67 @@ static PyObject *
 queue_get_nowait(PyObject *self, PyObject *unused)
 {
     return get(self, SUBI_TRY);
+}
+
+// ---- in asyncio ---------------------------------------------------------------------------------
+
+static PyObject *
+put_outcome(module_state *state, PyObject *self, subi_result r, subi_message *m)
+{
+    return r == SUBI_OK ? Py_NewRef(Py_None) : raise_result(self, r);
+}
+
+static PyObject *
+get_outcome(module_state *state, PyObject *self, subi_result r, subi_message *m)
+{
+    return r == SUBI_OK ? take_item(state, self, m) : raise_result(self, r);
+}
+
+static const subi_async_outcome async_put = {.result = put_outcome};
+static const subi_async_outcome async_get = {.skips = is_removed, .result = get_outcome};
+
+PyDoc_STRVAR(
+    put_async_doc,
+    "put_async(obj, *, unbounditems=None)\n--\n\n"
+    "As put(), for asyncio: a coroutine, which waits for room without blocking the event\n"
+    "loop. One that is cancelled has put nothing. obj is encoded at the call.\n\n"
+    "Args:\n"
+    "    obj, unbounditems: as for put().\n\n"
+    "Raises:\n"
+    "    NotShareableError, RecursionError, RuntimeError: obj cannot be sent; at the call.\n"
+    "    ValueError: unbounditems is not as for put(); at the call.\n"
+    "    OSError: there are too many open files.");
+
+static PyObject *
+queue_put_async(PyObject *self, PyObject *args, PyObject *kwds)
+{
+    static char *keywords[] = {"obj", "unbounditems", NULL};
+    module_state *state = get_state_of(self);
+    PyObject *obj, *unbound = NULL;
+    subi_message m;
+    fate f;
+    if (!PyArg_ParseTupleAndKeywords(args, kwds, "O|$O:put_async", keywords, &obj, &unbound) ||
+        parse_fate(unbound, BY_DEFAULT, &f) < 0 || make_item(state, self, obj, f, &m) < 0) {
+        return NULL;
+    }
+    return subi_async_send(state, self, channel_of(self), &m, &async_put);
+}
+
+PyDoc_STRVAR(
+    get_async_doc,
+    "get_async()\n--\n\n"
+    "As get(), for asyncio: a coroutine, which waits without blocking the event loop. One\n"
+    "that is cancelled has taken nothing.\n\n"
+    "Returns:\n    What get() returns.\n\n"
+    "Raises:\n"
+    "    ItemInterpreterDestroyed: see put().\n"
+    "    OSError: there are too many open files.");
+
+static PyObject *
+queue_get_async(PyObject *self, PyObject *unused)
+{
+    module_state *state = get_state_of(self);
+    return state != NULL ? subi_async_recv(state, self, channel_of(self), &async_get) : NULL;
 }
 
 // ---- what it says of itself --------------------------------------------------------------------
@@ -419,6 +507,9 @@ static PyMethodDef queue_methods[] = {
      "put_nowait(obj, *, unbounditems=None)\n--\n\nAs put(obj, block=False)."},
     {"get", (PyCFunction)(void (*)(void))queue_get, METH_VARARGS | METH_KEYWORDS, get_doc},
     {"get_nowait", queue_get_nowait, METH_NOARGS, "get_nowait()\n--\n\nAs get(block=False)."},
+    {"put_async", (PyCFunction)(void (*)(void))queue_put_async, METH_VARARGS | METH_KEYWORDS,
+     put_async_doc},
+    {"get_async", queue_get_async, METH_NOARGS, get_async_doc},
     {"qsize", queue_qsize, METH_NOARGS, "qsize()\n--\n\nHow many items there are."},
     {"empty", queue_empty, METH_NOARGS, "empty()\n--\n\nWhether there is no item."},
     {"full", queue_full, METH_NOARGS, "full()\n--\n\nWhether there is no room."},

@@ -262,6 +262,28 @@ raise_kept_signal(native *n, run *r)
     }
 }
 
+// For the thread that has entered the interpreter: no other run gets that number.
+static bool
+may_begin(native *n, const run *r)
+{
+    if (r->begin == NULL) {
+        return true;
+    }
+    PyObject *number = PyLong_FromUnsignedLongLong(atomic_load(&n->runs) + 1);
+    PyObject *done = number != NULL ? PyObject_CallOneArg(r->begin, number) : NULL;
+    Py_XDECREF(number);
+    Py_XDECREF(done);
+    return done != NULL;
+}
+
+static void
+leave(subi_interp *i)
+{
+    if (subi_interp_leave(i)) {
+        subi_lifecycle_close_orphan(i);
+    }
+}
+
 subi_result
 subi_run(module_state *state, subi_interp *i, run *r)
 {
@@ -270,6 +292,10 @@ subi_run(module_state *state, subi_interp *i, run *r)
         return entered;
     }
     native *n = subi_interp_data(i);
+    if (!may_begin(n, r)) {
+        leave(i);
+        return SUBI_INTERRUPTED;
+    }
     subi_foreground f;
     bool foreground = enter_foreground(state, i, &f);
     n->output = subi_output_replaced();
@@ -288,9 +314,7 @@ subi_run(module_state *state, subi_interp *i, run *r)
         keep_signal(n, r);
     }
     raise_kept_signal(n, r);
-    if (subi_interp_leave(i)) {
-        subi_lifecycle_close_orphan(i);
-    }
+    leave(i);
     return SUBI_OK;
 }
 

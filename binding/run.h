@@ -24,6 +24,8 @@ typedef struct run {
     const subi_message *call;  // a tuple: what is called, args, a dict of keyword args; or NULL
     failure_parts wanted;      // of an exception
     int64_t deadline;          // until when to wait while another thread runs it
+    PyObject *begin;  // called with the run's number before it begins: what it raises, prevents
+                      // the run; or NULL
 
     run_outcome outcome;
     subi_failure failure;  // RUN_RAISED
@@ -31,7 +33,8 @@ typedef struct run {
 } run;
 
 // SUBI_OK: see r->outcome. SUBI_BUSY, SUBI_CLOSED, SUBI_FORKED, SUBI_NOMEM: it did not begin; no
-// exception is set. SUBI_TIMEOUT, SUBI_INTERRUPTED (with an exception): nor did it, after a wait.
+// exception is set. SUBI_TIMEOUT, SUBI_INTERRUPTED (with an exception): nor did it, after a wait, or
+// since r->begin raised.
 subi_result subi_run(module_state *state, subi_interp *i, run *r);
 
 // Frees what a run that did begin has left. With RUN_SIGNALLED there is nothing.

@@ -20,6 +20,7 @@ const runtime subi_runtime = {
     .end_lingering = subi_linger_end_here,
     .end_spare = subi_lifecycle_end_spare_here,
     .interrupt = subi_interrupt_here,
+    .count_threads = subi_count_threads_here,
     .handle_signals = subi_handle_signals_here,
     .write_output = subi_output_write_here,
 };

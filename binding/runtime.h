@@ -36,6 +36,7 @@ typedef struct runtime {
     bool (*end_lingering)(subi_interp *i, native *n);
     void (*end_spare)(native *n);
     void (*interrupt)(native *n, const struct interruption *what);
+    size_t (*count_threads)(native *n);
 
     // For the caller of n's run, whose runtime this is.
     bool (*handle_signals)(native *n);

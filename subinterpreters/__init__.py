@@ -71,6 +71,7 @@ __all__ = [
     "ItemInterpreterDestroyed",
     "Lock",
     "LockOwnerDiedError",
+    "LogListener",
     "NotShareableError",
     "Queue",
     "QueueEmpty",
@@ -92,6 +93,7 @@ __all__ = [
     "get_reserve_limit",
     "is_shareable",
     "list_all",
+    "log_to_parent",
     "select",
     "select_async",
     "set_reserve_limit",
@@ -105,6 +107,7 @@ if TYPE_CHECKING:  # every interpreter imports this package: it costs as little 
     from typing import Any
 
     from subinterpreters._barrier import Barrier, BrokenBarrierError
+    from subinterpreters._logging import LogListener, log_to_parent
     from subinterpreters._queues import (
         UNBOUND,
         UNBOUND_ERROR,
@@ -118,6 +121,7 @@ if TYPE_CHECKING:  # every interpreter imports this package: it costs as little 
 
 # Where names come from that need more imports than most programs do.
 _LATER = {"Barrier": "_barrier", "BrokenBarrierError": "_barrier"}
+_LATER |= {"LogListener": "_logging", "log_to_parent": "_logging"}
 _LATER |= dict.fromkeys(
     [
         "UNBOUND",

@@ -84,10 +84,19 @@ class Worker:
     def __init__(self, interp: Interpreter) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=interp.name)
         self._last: Future[Any] | None = None
+        self._lock = threading.Lock()
+        self.tasks = 0  # submitted and not done
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        self._last = self._executor.submit(function, *args, **kwargs)
-        return self._last
+        self._last = future = self._executor.submit(function, *args, **kwargs)
+        with self._lock:
+            self.tasks += 1
+        future.add_done_callback(self._count_done)
+        return future
+
+    def _count_done(self, _: Future[Any]) -> None:
+        with self._lock:
+            self.tasks -= 1
 
     def finish(self, timeout: float | None) -> None:
         """Wait until all that was submitted is done; nothing can be submitted any more."""
@@ -175,4 +184,16 @@ def submit(
     interp: Interpreter, callable: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Future[Any]:
     """See Interpreter.submit."""
-    return _worker(interp).submit(interp._call, callable, *args, **kwargs)
+    return submit_unless(interp, None, callable, *args, **kwargs)
+
+
+def submit_unless(
+    interp: Interpreter,
+    begin: Callable[[int], object] | None,
+    callable: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Future[Any]:
+    """Submit a call that does not happen if `begin` raises, which gets the number of the run."""
+    return _worker(interp).submit(interp._call, begin, callable, *args, **kwargs)

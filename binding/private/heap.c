@@ -2,6 +2,7 @@
 #include "heap.h"
 
 #include <Python.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdalign.h>
 #include <stddef.h>
@@ -26,6 +27,7 @@ struct heap {
     pthread_mutex_t lock;
     block blocks;   // guarded by lock; the head of the ring
     arena *arenas;  // guarded by lock
+    size_t size;    // guarded by lock; bytes of both
 };
 
 // ---- blocks -----------------------------------------------------------------------------------
@@ -38,6 +40,7 @@ link_block(heap *h, block *b)
     b->previous = &h->blocks;
     b->next->previous = b;
     h->blocks.next = b;
+    h->size += malloc_usable_size(b);
     pthread_mutex_unlock(&h->lock);
     return b + 1;
 }
@@ -48,6 +51,7 @@ unlink_block(heap *h, block *b)
     pthread_mutex_lock(&h->lock);
     b->next->previous = b->previous;
     b->previous->next = b->next;
+    h->size -= malloc_usable_size(b);
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -111,6 +115,7 @@ arena_alloc(void *ctx, size_t size)
     pthread_mutex_lock(&h->lock);
     *a = (arena){.next = h->arenas, .memory = memory, .size = size};
     h->arenas = a;
+    h->size += size;
     pthread_mutex_unlock(&h->lock);
     return memory;
 }
@@ -127,6 +132,7 @@ arena_free(void *ctx, void *memory, size_t size)
     arena *a = *link;
     if (a != NULL) {
         *link = a->next;
+        h->size -= a->size;
     }
     pthread_mutex_unlock(&h->lock);
     free(a);
@@ -160,6 +166,7 @@ subi_heap_install(void)
     installed = h;
     h->blocks.next = h->blocks.previous = &h->blocks;
     h->arenas = NULL;
+    h->size = 0;
     pthread_mutex_init(&h->lock, NULL);
     pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);  // go with this code
     PyMemAllocatorEx raw = {h, raw_malloc, raw_calloc, raw_realloc, raw_free};
@@ -167,6 +174,15 @@ subi_heap_install(void)
     PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &raw);
     PyObject_SetArenaAllocator(&arenas);
     return h;
+}
+
+size_t
+subi_heap_size(heap *h)
+{
+    pthread_mutex_lock(&h->lock);
+    size_t size = h->size;
+    pthread_mutex_unlock(&h->lock);
+    return size;
 }
 
 void

@@ -9,11 +9,16 @@
 #ifndef SUBI_HEAP_H
 #define SUBI_HEAP_H
 
+#include <stddef.h>
+
 typedef struct heap heap;
 
 // Makes this copy's runtime, which is not preinitialized yet, take its memory from a new heap. NULL:
 // out of memory, nothing changed.
 heap *subi_heap_install(void);
+
+// How many bytes its blocks and arenas have, used or not.
+size_t subi_heap_size(heap *h);
 
 // Frees what is left in it. No code of the runtime can run any more. h may be NULL.
 void subi_heap_free(heap *h);
