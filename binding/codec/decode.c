@@ -6,6 +6,7 @@
 #include "buffer.h"
 #include "buffer_type.h"
 #include "channel_type.h"
+#include "descriptor_type.h"
 #include "format.h"
 #include "function.h"
 #include "legacy/ids.h"
@@ -513,6 +514,8 @@ read_handle(reader *r)
         return subi_queue_unpack(r->state, segment);
     case SUBI_HANDLE_SYNC:
         return subi_sync_unpack(r->state, segment);
+    case SUBI_HANDLE_DESCRIPTOR:
+        return subi_descriptor_unpack(r->state, segment);
     case SUBI_HANDLE_CHANNEL_ID_BOTH:
     case SUBI_HANDLE_CHANNEL_ID_SEND:
     case SUBI_HANDLE_CHANNEL_ID_RECV:

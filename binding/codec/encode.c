@@ -6,6 +6,7 @@
 #include "buffer.h"
 #include "buffer_type.h"
 #include "channel_type.h"
+#include "descriptor_type.h"
 #include "format.h"
 #include "function.h"
 #include "legacy/ids.h"
@@ -491,7 +492,8 @@ write_else(writer *w, PyObject *obj)
         subi_queue_pack(w->state, obj, &type, &segment) ||
         subi_channel_id_pack(w->state, obj, &type, &segment) ||
         subi_shared_buffer_pack(w->state, obj, &type, &segment) ||
-        subi_sync_pack(obj, &type, &segment)) {
+        subi_sync_pack(obj, &type, &segment) ||
+        subi_descriptor_pack(w->state, obj, &type, &segment)) {
         return write_handle(w, type, segment);
     }
     return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : write_function(w, obj);
