@@ -57,11 +57,11 @@ def _unread(file: io.BufferedReader) -> int:
     def read_nothing(buffer: object) -> None:
         pass
 
-    file.raw.readinto = read_nothing  # type: ignore[method-assign, attr-defined]
+    file.raw.readinto = read_nothing  # type: ignore[method-assign]
     try:
         return len(file.peek())
     finally:
-        del file.raw.readinto  # type: ignore[attr-defined]
+        del file.raw.readinto
 
 
 def _reduce_buffered(file: Buffered) -> Reduced:
@@ -177,7 +177,7 @@ def _refuse_temporary(file: object) -> Reduced:
     raise TypeError("it removes its file when it is closed; send its attribute `file`")
 
 
-FILES = {
+FILES: dict[type, Callable[[Any], Reduced]] = {
     io.FileIO: _reduce_raw,
     io.BufferedReader: _reduce_buffered,
     io.BufferedWriter: _reduce_buffered,
@@ -194,7 +194,7 @@ ELSEWHERE = (
 
 def reducers() -> dict[type, Callable[[Any], Reduced]]:
     """What makes calls of the objects: for a pickler's `dispatch_table`."""
-    table: dict[type, Callable[[Any], Reduced]] = {**FILES}
+    table = {**FILES}
     for module, name, reduce in ELSEWHERE:
         cls = getattr(sys.modules.get(module), name, None)
         if cls is not None:

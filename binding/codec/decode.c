@@ -485,7 +485,8 @@ read_buffer(reader *r, const subi_segment *segment)
     if (!take_into(r, &layout, sizeof(layout))) {
         return NULL;
     }
-    if (layout.ndim < 0 || layout.ndim > PyBUF_MAX_NDIM) {
+    if (layout.ndim < 0 || layout.ndim > PyBUF_MAX_NDIM ||
+        layout.format_size > (size_t)(r->end - r->at)) {
         return raise_malformed();
     }
     const unsigned char *p = take(r, subi_buffer_rest_size(&layout));

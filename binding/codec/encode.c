@@ -198,7 +198,7 @@ write_opened(writer *w, outgoing_buffer *b)
     bool is_memory = b->borrowed != NULL;
     subi_segment segment =
         is_memory ? subi_memory_segment(b->borrowed)
-                  : subi_export_segment(b->memory, b->layout.buf, (size_t)b->layout.len);
+                  : subi_export_segment(b->memory, (void *)b->extent.start, b->extent.size);
     int r = write_handle(w, is_memory ? SUBI_HANDLE_MEMORY_VIEW : SUBI_HANDLE_BUFFER, segment);
     unsigned char *p = r == 0 ? reserve(w, subi_buffer_written_size(b)) : NULL;
     if (p != NULL) {

@@ -118,8 +118,7 @@ def test_a_socket_that_is_sent_back(pair):
 
 
 def test_file_of_a_socket(pair):
-    a, b = pair
-    with b.makefile("rw", encoding="utf-8") as file, pytest.raises(NotShareableError):
+    with pair[1].makefile("rw", encoding="utf-8") as file, pytest.raises(NotShareableError):
         passed(file)
 
 
