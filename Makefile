@@ -20,7 +20,7 @@ SOURCES := meson.build meson_options.txt $(shell find core binding subinterprete
 C_FILES = $(shell find core binding tests bench examples -name '*.[ch]' 2>/dev/null)
 PY_DIRS = $(wildcard subinterpreters compat tests bench examples tools/requirements)
 
-.PHONY: help build venv demo test test-core tsan asan bench fmt lint clean distclean toolchain
+.PHONY: help build venv demo test test-core fuzz tsan asan bench fmt lint clean distclean toolchain
 .NOTPARALLEL:
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -31,6 +31,7 @@ help:
 	@echo 'make test           run everything: test-core, tsan, asan and test-X for each X in MATRIX'
 	@echo 'make test-3.14      run the Python tests on one version'
 	@echo 'make test-core      run the C tests'
+	@echo 'make fuzz           damage messages and receive them, on PY, for a minute'
 	@echo 'make tsan           run the C tests under ThreadSanitizer'
 	@echo 'make asan           run the C tests under AddressSanitizer and UBSan'
 	@echo 'make bench          run the benchmarks on PY'
@@ -112,6 +113,10 @@ test: toolchain
 
 test-core: build/core/build.ninja
 	@$(meson) test -C build/core --print-errorlogs $(ARGS)
+
+# With the debug hooks of the allocator. ARGS='--seconds 600 --seed 1'
+fuzz: .venv/$(PY)/.package
+	@$(SAFE) PYTHONMALLOC=debug .venv/$(PY)/bin/python tests/python/fuzz_codec.py $(ARGS)
 
 tsan asan: %: build/%/build.ninja
 	@$(meson) test -C build/$* --print-errorlogs $(ARGS)

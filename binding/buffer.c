@@ -70,28 +70,9 @@ refuse(module_state *state, PyObject *obj, const char *why)
     return -1;
 }
 
-// An 'O' that is not part of a field's name, which stands between colons.
-static bool
-has_python_objects(const char *format)
-{
-    bool in_name = false;
-    for (; format != NULL && *format != 0; format++) {
-        if (*format == ':') {
-            in_name = !in_name;
-        }
-        else if (*format == 'O' && !in_name) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int
 check(module_state *state, PyObject *obj, const Py_buffer *view)
 {
-    if (has_python_objects(view->format)) {
-        return refuse(state, obj, "its buffer has Python objects");
-    }
     bool indirect = false;
     for (int k = 0; view->suboffsets != NULL && k < view->ndim; k++) {
         indirect = indirect || view->suboffsets[k] >= 0;
@@ -143,16 +124,33 @@ find_original(module_state *state, const Py_buffer *view, outgoing_buffer *out)
     out->borrowed = subi_shared_buffer_memory(state, base);
 }
 
+// Not all exporters give what PyBUF_FULL_RO asks for, when it goes without saying.
 static void
-describe(const Py_buffer *view, buffer_layout *layout)
+complete_dimensions(const Py_buffer *view, Py_ssize_t *shape, Py_ssize_t *strides)
 {
+    Py_ssize_t step = view->itemsize;
+    for (int k = view->ndim - 1; k >= 0; k--) {
+        shape[k] = view->shape != NULL ? view->shape[k] : step > 0 ? view->len / step : 0;
+        strides[k] = view->strides != NULL ? view->strides[k] : step;
+        step *= shape[k];
+    }
+}
+
+static int
+describe(module_state *state, PyObject *obj, outgoing_buffer *out)
+{
+    Py_ssize_t shape[PyBUF_MAX_NDIM], strides[PyBUF_MAX_NDIM];
+    const Py_buffer *view = out->view;
     const char *format = view->format != NULL ? view->format : "B";
-    *layout = (buffer_layout){.buf = view->buf,
-                              .len = view->len,
-                              .itemsize = view->itemsize,
-                              .format_size = strlen(format) + 1,
-                              .ndim = view->ndim,
-                              .readonly = view->readonly};
+    out->layout = (buffer_layout){.buf = view->buf,
+                                  .len = view->len,
+                                  .itemsize = view->itemsize,
+                                  .format_size = strlen(format) + 1,
+                                  .ndim = view->ndim,
+                                  .readonly = view->readonly};
+    complete_dimensions(view, shape, strides);
+    const char *why = subi_layout_extent(&out->layout, shape, strides, format, &out->extent);
+    return why == NULL ? 0 : refuse(state, obj, why);
 }
 
 int
@@ -166,6 +164,10 @@ subi_buffer_open(module_state *state, PyObject *obj, outgoing_buffer *out)
     opened_buffer *opened = subi_export_data(out->opened);
     opened->interp = PyInterpreterState_Get();
     int got = get_buffer(state, obj, &opened->view);
+    out->view = &opened->view;
+    if (got == 0) {
+        got = describe(state, obj, out);
+    }
     out->memory = NULL;
     out->borrowed = NULL;
     if (got == 0) {
@@ -186,8 +188,6 @@ subi_buffer_open(module_state *state, PyObject *obj, outgoing_buffer *out)
         subi_export_drop(out->opened);
         return -1;
     }
-    out->view = &opened->view;
-    describe(out->view, &out->layout);
     return 0;
 }
 
@@ -209,18 +209,6 @@ size_t
 subi_buffer_written_size(const outgoing_buffer *b)
 {
     return sizeof(b->layout) + subi_buffer_rest_size(&b->layout);
-}
-
-// Not all exporters give what PyBUF_FULL_RO asks for, when it goes without saying.
-static void
-complete_dimensions(const Py_buffer *view, Py_ssize_t *shape, Py_ssize_t *strides)
-{
-    Py_ssize_t step = view->itemsize;
-    for (int k = view->ndim - 1; k >= 0; k--) {
-        shape[k] = view->shape != NULL ? view->shape[k] : step > 0 ? view->len / step : 0;
-        strides[k] = view->strides != NULL ? view->strides[k] : step;
-        step *= shape[k];
-    }
 }
 
 void

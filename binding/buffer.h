@@ -5,6 +5,7 @@
 #ifndef SUBI_BUFFER_H
 #define SUBI_BUFFER_H
 
+#include "layout.h"
 #include "state.h"
 
 // The types of handles in a message; a layout follows the first two, which are views: of what an
@@ -13,18 +14,7 @@
 #define SUBI_HANDLE_MEMORY_VIEW 'v'
 #define SUBI_HANDLE_MEMORY      'M'
 
-// What a receiver has to know of the memory. In a message its shape and strides follow, `ndim`
-// numbers each, and its format, as a string.
-typedef struct buffer_layout {
-    void *buf;
-    Py_ssize_t len;
-    Py_ssize_t itemsize;
-    size_t format_size;  // with the null character
-    int ndim;
-    int readonly;
-} buffer_layout;
-
-// The size of what follows.
+// The size of what follows a layout in a message.
 size_t subi_buffer_rest_size(const buffer_layout *layout);
 
 // A buffer on its way into a message.
@@ -35,6 +25,7 @@ typedef struct outgoing_buffer {
     subi_memory *borrowed;  // that instead, if not NULL: the view is of memory of the core's
     const Py_buffer *view;
     buffer_layout layout;
+    buffer_extent extent;
 } outgoing_buffer;
 
 // Opens the buffer of obj, which has the protocol. -1 with an exception set: NotShareableError, which

@@ -103,6 +103,21 @@ subi_shared_buffer_unpack(module_state *state, const subi_segment *segment)
     return new_whole(state->shared_buffer_type, segment->owner);
 }
 
+// What comes from a message, which might be damaged, must not reach other memory than the segment's.
+static bool
+is_in(shared_buffer *self, const subi_segment *segment)
+{
+    buffer_extent extent;
+    size_t format_size = self->layout.format_size;
+    if (format_size == 0 || format_of(self)[format_size - 1] != 0 ||
+        subi_layout_extent(&self->layout, shape_of(self), strides_of(self), format_of(self),
+                           &extent) != NULL) {
+        return false;
+    }
+    size_t offset = extent.start - (uintptr_t)segment->data;  // it wraps if it is before
+    return extent.size == 0 || (offset <= segment->size && extent.size <= segment->size - offset);
+}
+
 PyObject *
 subi_buffer_unpack(module_state *state, const subi_segment *segment, const buffer_layout *layout,
                    const void *rest)
@@ -119,7 +134,13 @@ subi_buffer_unpack(module_state *state, const subi_segment *segment, const buffe
         self->lent = segment->owner;
         subi_export_hold(self->lent);
     }
-    PyObject *view = PyMemoryView_FromObject((PyObject *)self);
+    PyObject *view = NULL;
+    if (is_in(self, segment)) {
+        view = PyMemoryView_FromObject((PyObject *)self);
+    }
+    else {
+        PyErr_SetString(PyExc_SystemError, "malformed buffer from another interpreter");
+    }
     Py_DECREF(self);
     return view;
 }

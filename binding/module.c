@@ -5,6 +5,7 @@
 #include "async.h"
 #include "buffer_type.h"
 #include "channel_type.h"
+#include "descriptor_type.h"
 #include "errors.h"
 #include "exit.h"
 #include "interp_type.h"
@@ -93,9 +94,9 @@ module_exec(PyObject *module)
     }
     if (subi_remedies_init() < 0 || subi_errors_init(module, state) < 0 ||
         subi_interp_type_init(module, state) < 0 || subi_channel_type_init(module, state) < 0 ||
-        subi_buffer_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
-        subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 ||
-        subi_legacy_ids_init(module, state) < 0 ||
+        subi_buffer_type_init(module, state) < 0 || subi_descriptor_type_init(module, state) < 0 ||
+        subi_queue_type_init(module, state) < 0 || subi_sync_types_init(module, state) < 0 ||
+        subi_async_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
         PyModule_AddFunctions(module, subi_queue_functions) < 0 ||
@@ -119,6 +120,7 @@ module_exec(PyObject *module)
     DO((state)->recv_channel_type);                                                                \
     DO((state)->send_channel_type);                                                                \
     DO((state)->shared_buffer_type);                                                               \
+    DO((state)->descriptor_type);                                                                  \
     DO((state)->sync_types[SUBI_LOCK]);                                                            \
     DO((state)->sync_types[SUBI_RLOCK]);                                                           \
     DO((state)->sync_types[SUBI_SEMAPHORE]);                                                       \

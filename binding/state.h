@@ -28,6 +28,7 @@ typedef struct module_state {
     PyTypeObject *recv_channel_type;
     PyTypeObject *send_channel_type;
     PyTypeObject *shared_buffer_type;
+    PyTypeObject *descriptor_type;
     PyTypeObject *sync_types[SUBI_BARRIER + 1];  // by subi_sync_kind
     PyTypeObject *notifier_type;
     PyTypeObject *operation_type;

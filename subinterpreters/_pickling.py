@@ -9,12 +9,14 @@ from __future__ import annotations
 import copyreg
 import io
 import marshal
+import os
 import pickle
 import sys
 import threading
 from types import FunctionType
 from typing import Any
 
+from subinterpreters import _descriptors
 from subinterpreters._subinterpreters import (
     BoundedSemaphore,
     Condition,
@@ -28,6 +30,7 @@ from subinterpreters._subinterpreters import (
     SendChannel,
     SharedBuffer,
     _Barrier,
+    _Descriptor,
 )
 
 PROTOCOL = 5
@@ -49,6 +52,7 @@ BESIDE = (
     Event,
     Condition,
     _Barrier,
+    _Descriptor,
 )
 
 _receiving = threading.local()
@@ -96,11 +100,18 @@ def _dumps(pickler_type: type[pickle.Pickler], obj: object) -> Pickled:
     )
     table = {
         **getattr(pickler, "dispatch_table", copyreg.dispatch_table),
+        **_descriptors.reducers(),
         **dict.fromkeys(BESIDE, send_beside),
     }
     # not by assignment: cloudpickle's class has an attribute of that name
     vars(pickle.Pickler)["dispatch_table"].__set__(pickler, table)
-    pickler.dump(obj)
+    try:
+        pickler.dump(obj)
+    except BaseException:
+        for part in parts:  # which may live as long as the traceback
+            if isinstance(part, _Descriptor):
+                os.close(part.take())
+        raise
     return file.getvalue(), parts, buffers
 
 

@@ -6,6 +6,7 @@
 #include "buffer.h"
 #include "buffer_type.h"
 #include "channel_type.h"
+#include "descriptor_type.h"
 #include "format.h"
 #include "function.h"
 #include "legacy/ids.h"
@@ -484,7 +485,8 @@ read_buffer(reader *r, const subi_segment *segment)
     if (!take_into(r, &layout, sizeof(layout))) {
         return NULL;
     }
-    if (layout.ndim < 0 || layout.ndim > PyBUF_MAX_NDIM) {
+    if (layout.ndim < 0 || layout.ndim > PyBUF_MAX_NDIM ||
+        layout.format_size > (size_t)(r->end - r->at)) {
         return raise_malformed();
     }
     const unsigned char *p = take(r, subi_buffer_rest_size(&layout));
@@ -513,6 +515,8 @@ read_handle(reader *r)
         return subi_queue_unpack(r->state, segment);
     case SUBI_HANDLE_SYNC:
         return subi_sync_unpack(r->state, segment);
+    case SUBI_HANDLE_DESCRIPTOR:
+        return subi_descriptor_unpack(r->state, segment);
     case SUBI_HANDLE_CHANNEL_ID_BOTH:
     case SUBI_HANDLE_CHANNEL_ID_SEND:
     case SUBI_HANDLE_CHANNEL_ID_RECV:

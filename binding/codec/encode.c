@@ -6,6 +6,7 @@
 #include "buffer.h"
 #include "buffer_type.h"
 #include "channel_type.h"
+#include "descriptor_type.h"
 #include "format.h"
 #include "function.h"
 #include "legacy/ids.h"
@@ -197,7 +198,7 @@ write_opened(writer *w, outgoing_buffer *b)
     bool is_memory = b->borrowed != NULL;
     subi_segment segment =
         is_memory ? subi_memory_segment(b->borrowed)
-                  : subi_export_segment(b->memory, b->layout.buf, (size_t)b->layout.len);
+                  : subi_export_segment(b->memory, (void *)b->extent.start, b->extent.size);
     int r = write_handle(w, is_memory ? SUBI_HANDLE_MEMORY_VIEW : SUBI_HANDLE_BUFFER, segment);
     unsigned char *p = r == 0 ? reserve(w, subi_buffer_written_size(b)) : NULL;
     if (p != NULL) {
@@ -491,7 +492,8 @@ write_else(writer *w, PyObject *obj)
         subi_queue_pack(w->state, obj, &type, &segment) ||
         subi_channel_id_pack(w->state, obj, &type, &segment) ||
         subi_shared_buffer_pack(w->state, obj, &type, &segment) ||
-        subi_sync_pack(obj, &type, &segment)) {
+        subi_sync_pack(obj, &type, &segment) ||
+        subi_descriptor_pack(w->state, obj, &type, &segment)) {
         return write_handle(w, type, segment);
     }
     return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : write_function(w, obj);

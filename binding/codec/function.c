@@ -293,11 +293,22 @@ make_function(PyObject *const *parts)
     return function;
 }
 
+// A tuple that refers to itself might have gaps yet.
+static bool
+is_complete_tuple(PyObject *obj)
+{
+    bool complete = PyTuple_CheckExact(obj);
+    for (Py_ssize_t i = 0; complete && i < PyTuple_GET_SIZE(obj); i++) {
+        complete = PyTuple_GET_ITEM(obj, i) != NULL;
+    }
+    return complete;
+}
+
 PyObject *
 subi_function_make(PyObject *description)
 {
     PyObject *const *parts =
-        PyTuple_CheckExact(description) ? ((PyTupleObject *)description)->ob_item : NULL;
+        is_complete_tuple(description) ? ((PyTupleObject *)description)->ob_item : NULL;
     switch (parts != NULL ? PyTuple_GET_SIZE(description) : 0) {
     case 1:
         return unmarshalled(parts[0]);

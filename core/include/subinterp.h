@@ -569,6 +569,24 @@ SUBI_EXPORT size_t subi_memory_size(const subi_memory *m);
 // A segment of all of it for a message; it holds a reference.
 SUBI_EXPORT subi_segment subi_memory_segment(subi_memory *m);
 
+// ---- descriptors ---------------------------------------------------------------------------
+
+// A file descriptor on its way to another interpreter, reference counted: closed with the last
+// reference, on whatever thread, unless somebody has taken it.
+typedef struct subi_descriptor subi_descriptor;
+
+// Makes a copy of fd that programs which are executed do not get. *out gets one reference. SUBI_NOMEM;
+// SUBI_INVALID: fd is not open, or no descriptor is left, as errno says.
+SUBI_EXPORT subi_result subi_descriptor_new(int fd, subi_descriptor **out);
+SUBI_EXPORT void subi_descriptor_hold(subi_descriptor *d);
+SUBI_EXPORT void subi_descriptor_drop(subi_descriptor *d);
+
+// The copy, which then is the caller's. -1: it has been taken.
+SUBI_EXPORT int subi_descriptor_take(subi_descriptor *d);
+
+// A segment for a message; it holds a reference.
+SUBI_EXPORT subi_segment subi_descriptor_segment(subi_descriptor *d);
+
 // ---- the reserve ---------------------------------------------------------------------------
 
 // Interpreters that have been closed and are ready to be used again: the binding's data of each.
