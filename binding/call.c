@@ -338,25 +338,24 @@ const char subi_prepare_main_doc[] =
     PyDoc_STR("prepare_main(ns=None, /, **kwargs)\n--\n\n"
               "Bind names in the interpreter's __main__ module.\n\n"
               "Args:\n"
-              "    ns: a dict of names and values.\n"
+              "    ns: a dict of names and values, or what dict() makes one of.\n"
               "    kwargs: more of them, which win over ns.\n\n"
               "Raises:\n"
               "    NotShareableError: a value cannot be sent (see SendChannel.send).\n"
               "    InterpreterError: the interpreter is running.\n"
               "    InterpreterClosedError: it is closed.\n"
-              "    TypeError: ns is no dict, or a name in it no str.");
+              "    TypeError, ValueError: ns makes no dict, or a name in it is no str.");
 
 static PyObject *
 merged_names(PyObject *ns, PyObject *kwds)
 {
-    if (ns != Py_None && !PyDict_Check(ns)) {
+    if (ns != Py_None && !PyMapping_Check(ns) && Py_TYPE(ns)->tp_iter == NULL) {
         return PyErr_Format(PyExc_TypeError, "ns must be a dict or None, got %.100s",
                             Py_TYPE(ns)->tp_name);
     }
-    PyObject *names = ns != Py_None ? PyDict_Copy(ns) : PyDict_New();
-    if (names != NULL && kwds != NULL && PyDict_Update(names, kwds) < 0) {
-        Py_CLEAR(names);
-    }
+    PyObject *args = ns != Py_None ? PyTuple_Pack(1, ns) : PyTuple_New(0);
+    PyObject *names = args != NULL ? PyObject_Call((PyObject *)&PyDict_Type, args, kwds) : NULL;
+    Py_XDECREF(args);
     return names;
 }
 

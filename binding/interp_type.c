@@ -211,7 +211,13 @@ static PyGetSetDef interpreter_getset[] = {
 static PyObject *
 interpreter_is_running(PyObject *self, PyObject *unused)
 {
-    return PyBool_FromLong(subi_interp_state(subi_interp_of(self)) == SUBI_STATE_RUNNING);
+    subi_interp *i = subi_interp_of(self);
+    subi_state now = subi_interp_state(i);
+    module_state *state = get_state_of(self);
+    if (now == SUBI_STATE_CLOSED && !subi_interp_stale(i) && state != NULL) {
+        return subi_raise_interp(state, SUBI_CLOSED, subi_interp_id(i));
+    }
+    return PyBool_FromLong(now == SUBI_STATE_RUNNING);
 }
 
 // ---- closing ----------------------------------------------------------------------------------
@@ -318,7 +324,8 @@ static PyMethodDef interpreter_methods[] = {
     {"_interrupt_run", subi_interpreter_interrupt_run, METH_O, subi_interrupt_run_doc},
     METHOD("prepare_main", subi_interpreter_prepare_main, subi_prepare_main_doc),
     {"is_running", interpreter_is_running, METH_NOARGS,
-     "is_running()\n--\n\nWhether code is running in its __main__ module."},
+     "is_running()\n--\n\nWhether code is running in its __main__ module.\n\n"
+     "Raises:\n    InterpreterClosedError: it is closed."},
     {"stats", subi_interpreter_stats, METH_NOARGS, subi_stats_doc},
     METHOD("close", interpreter_close, close_doc),
     {"__reduce__", interpreter_reduce, METH_NOARGS, NULL},

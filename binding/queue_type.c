@@ -21,7 +21,7 @@ typedef struct queue {
 // What becomes of an item when the interpreter that has put it is closed.
 typedef enum fate {
     KEPT = 0,
-    REMOVED = 1,
+    REMOVED = SUBI_NOTE_REMOVE,
     AN_ERROR = 2,
     REPLACED = 3,
     BY_DEFAULT = -1,
@@ -286,8 +286,8 @@ PyDoc_STRVAR(
     "    timeout: seconds to wait at most; None is for ever, 0 tries once.\n"
     "    unbounditems: what get() does once the interpreter that has put the item is closed:\n"
     "        UNBOUND returns UNBOUND in its place, UNBOUND_ERROR raises\n"
-    "        ItemInterpreterDestroyed, UNBOUND_REMOVE skips it. None is what create_queue() was\n"
-    "        told; if that was nothing, the item is delivered.\n\n"
+    "        ItemInterpreterDestroyed; UNBOUND_REMOVE takes it out of the queue. None is what\n"
+    "        create_queue() was told; if that was nothing, the item is delivered.\n\n"
     "Raises:\n"
     "    QueueFull: there is no room, or was none until the time was over.\n"
     "    NotShareableError, RecursionError, RuntimeError: obj cannot be sent.\n"

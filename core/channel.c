@@ -6,6 +6,7 @@
 
 static subi__table channels = SUBI__TABLE_INIT;
 static _Atomic bool shut_down;  // atomic: set once, by subi__channels_shutdown
+static _Atomic bool removable;  // atomic: set once, before a message to remove is queued
 
 // ---- life -------------------------------------------------------------------------------------
 
@@ -213,6 +214,9 @@ put(subi_channel *c, subi_message *m, subi__wakes *wakes)
     subi__node *receiver = subi__waitlist_claim(&c->receivers, NULL);
     if (receiver == NULL && taken(c) >= c->capacity) {
         return SUBI_FULL;
+    }
+    if (m->note == SUBI_NOTE_REMOVE) {
+        atomic_store(&removable, true);
     }
     if (receiver != NULL && !subi__node_is_told(receiver)) {
         *receiver->message = *m;
@@ -510,6 +514,57 @@ subi_channel_drop_end(subi_channel *c, subi_end end)
         subi__ring_fini(&garbage);
     }
     subi_channel_drop(c);
+}
+
+// ---- a sender is closed -------------------------------------------------------------------------
+
+// Wants the lock. The ring goes round once; what cannot be had for want of memory stays.
+static void
+remove_messages(subi_channel *c, uint32_t from, subi__ring *garbage)
+{
+    size_t left = c->ring.count;
+    for (size_t n = left; n > 0; n--) {
+        subi_message m = subi__ring_pop(&c->ring);
+        bool goes = m.note == SUBI_NOTE_REMOVE && m.from == from && left > c->promised &&
+                    subi__ring_push(garbage, &m) == SUBI_OK;
+        if (goes) {
+            left--;
+        }
+        else {
+            subi__ring_push(&c->ring, &m);  // where one was just taken out
+        }
+    }
+}
+
+static void
+sender_closed(subi_channel *c, uint32_t from)
+{
+    subi__ring garbage = {0};
+    subi__wakes wakes = {.count = 0};
+    lock(c);
+    remove_messages(c, from, &garbage);
+    if (garbage.count > 0) {
+        admit_senders(c, NULL, &wakes);
+        settle(c, &wakes);
+    }
+    unlock(c);
+    subi__wake(&wakes);
+    subi__ring_fini(&garbage);
+}
+
+void
+subi__channels_sender_closed(int64_t interp)
+{
+    subi__entry **all;
+    size_t n;
+    if (!atomic_load(&removable) || subi__table_snapshot(&channels, &all, &n) != SUBI_OK) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        sender_closed((subi_channel *)all[i], (uint32_t)interp);
+        subi_channel_drop((subi_channel *)all[i]);
+    }
+    free(all);
 }
 
 // ---- segments ---------------------------------------------------------------------------------

@@ -58,6 +58,9 @@ void subi__channel_pass_on(const subi_case *k, subi__wakes *wakes);
 subi__waitlist *subi__channel_waitlist(const subi_case *k);
 
 bool subi__channel_stale(const subi_channel *c);
+// After that interpreter was closed: see SUBI_NOTE_REMOVE.
+void subi__channels_sender_closed(int64_t interp);
+
 void subi__channels_shutdown(void);
 void subi__channels_forget(void);  // in the child of a fork
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel.h"
 #include "lock.h"
 #include "platform.h"
 #include "process.h"
@@ -446,6 +447,7 @@ subi_interp_end_close(subi_interp *i, bool closed)
     if (closed) {
         subi__table_unlist(&interps, &i->entry);
         subi__syncs_owner_ended(&(subi__owner){.interp = i->entry.id});
+        subi__channels_sender_closed(i->entry.id);
     }
     subi__lock_acquire(&i->lock);
     assert(i->state == SUBI_STATE_CLOSING);

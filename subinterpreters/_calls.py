@@ -25,22 +25,22 @@ GRACE = 1.0  # seconds for interrupted code to come back
 _both: dict[type[BaseException], type[BaseException] | None] = {}
 
 
-def _reduce(self: BaseException) -> Any:
-    original = type(self).__mro__[1]
-    return original, self.args, {k: v for k, v in vars(self).items() if k != "excinfo"}
-
-
 def _join(cls: type[BaseException]) -> type[BaseException] | None:
     """Return a class that is both `cls` and ExecutionFailed, or None if there can be none."""
+
+    def reduce(self: BaseException) -> Any:  # sent on, it is just the original again
+        return cls, self.args, {k: v for k, v in vars(self).items() if k != "excinfo"}
+
     namespace = {
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
-        "__reduce__": _reduce,  # sent on, it is just the original again
+        "__reduce__": reduce,
     }
+    bases = (ExecutionFailed,) if issubclass(ExecutionFailed, cls) else (cls, ExecutionFailed)
     try:
         both: type[BaseException] = types.new_class(
-            cls.__name__, (cls, ExecutionFailed), exec_body=lambda body: body.update(namespace)
+            cls.__name__, bases, exec_body=lambda body: body.update(namespace)
         )
     except Exception:  # noqa: BLE001 (their layouts or metaclasses do not go together)
         return None

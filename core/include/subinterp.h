@@ -85,10 +85,10 @@ typedef enum subi_tag {
 typedef struct subi_block subi_block;
 
 typedef struct subi_message {
-    uint8_t tag;   // a subi_tag
-    uint8_t size;  // bytes used of `small`
-    uint8_t note;  // these two are the sender's, for the receiver: the core only carries them
-    uint32_t from;
+    uint8_t tag;    // a subi_tag
+    uint8_t size;   // bytes used of `small`
+    uint8_t note;   // the sender's, for the receiver, but for the one below
+    uint32_t from;  // with a note: the id of the interpreter that sends it, cut to 32 bits
     union {
         int64_t integer;
         double real;
@@ -96,6 +96,10 @@ typedef struct subi_message {
         subi_block *block;  // one reference
     } u;
 } subi_message;
+
+// The note of a message that is taken out of its channel when the interpreter that sent it is closed. If
+// event loops have been told of it, it stays: whoever receives it has to look.
+#define SUBI_NOTE_REMOVE ((uint8_t)1)
 
 // Something a block keeps alive, and memory of it that the receiver may use without a copy.
 typedef struct subi_segment {

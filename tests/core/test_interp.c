@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <string.h>
 
-#include "tap.h"
+#include "peek.h"
 
 static subi_interp *
 new_interp(const char *name)
@@ -233,6 +233,64 @@ test_pins(void)
     close_and_drop(i);
 }
 
+static void
+send_from(subi_channel *c, const subi_interp *i, uint8_t note, int64_t value)
+{
+    subi_message m = subi_message_integer(value);
+    m.note = note;
+    m.from = (uint32_t)subi_interp_id(i);
+    must(subi_channel_send(c, SUBI_NOBODY, &m, SUBI_TRY) == SUBI_OK);
+}
+
+static int64_t
+next(subi_channel *c)
+{
+    subi_message m = subi_message_none();
+    return subi_channel_recv(c, SUBI_NOBODY, &m, SUBI_TRY) == SUBI_OK ? m.u.integer : -1;
+}
+
+static void *
+send_for_ever(void *c)
+{
+    subi_message m = subi_message_integer(9);
+    must(subi_channel_send(c, SUBI_NOBODY, &m, SUBI_FOREVER) == SUBI_OK);
+    return NULL;
+}
+
+static void
+test_messages_to_remove(void)
+{
+    subi_interp *i = new_interp("sender"), *other = new_interp("other");
+    subi_channel *c, *closed;
+    must(subi_channel_new(6, &c) == SUBI_OK && subi_channel_new(6, &closed) == SUBI_OK);
+    send_from(c, other, SUBI_NOTE_REMOVE, 0);  // and out again, so that the ring wraps around
+    must(next(c) == 0);
+    send_from(c, i, SUBI_NOTE_REMOVE, 1);
+    send_from(c, i, 0, 2);
+    send_from(c, other, SUBI_NOTE_REMOVE, 3);
+    send_from(c, i, SUBI_NOTE_REMOVE, 4);
+    send_from(c, i, SUBI_NOTE_REMOVE + 1, 5);
+    send_from(c, other, 0, 6);
+    send_from(closed, i, SUBI_NOTE_REMOVE, 1);
+    must(subi_channel_close(closed, SUBI_SEND, false) == SUBI_OK);
+    pthread_t t = tap_thread(send_for_ever, c);
+    await_waiting(c, SUBI_SEND, 1);
+    subi_interp_leave(i);
+    must(subi_interp_begin_close(i, SUBI_TRY) == SUBI_OK);
+    subi_interp_end_close(i, false);
+    ok(subi_channel_count(c) == 6, "a failed closing removes no messages");
+    close_and_drop(i);
+    tap_join(t);
+    ok(subi_channel_count(c) == 5, "a closing removes the sender's, and there is room for others");
+    ok(next(c) == 2 && next(c) == 3 && next(c) == 5 && next(c) == 6 && next(c) == 9,
+       "the others are received in order");
+    ok(subi_channel_is_closed(closed, SUBI_RECV), "a channel whose last message goes is drained");
+    subi_channel_drop(c);
+    subi_channel_drop(closed);
+    subi_interp_leave(other);
+    close_and_drop(other);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -244,5 +302,6 @@ main(int argc, char **argv)
     test_close_waits();
     test_pins();
     test_one_owner();
+    test_messages_to_remove();
     return tap_done();
 }

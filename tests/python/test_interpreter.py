@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Interpreters: made, run, shared with, and closed."""
 
+import pickle
 import queue
 import textwrap
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -344,8 +346,14 @@ def test_binding_channel_ends(interp: Interpreter) -> None:
 
 @pytest.mark.parametrize(
     ("args", "kwargs"),
-    [(({"x": 1, "y": 2},), {}), ((), {"x": 1, "y": 2}), (({"x": 0, "y": 2},), {"x": 1})],
-    ids=["a dict", "keywords", "both"],
+    [
+        (({"x": 1, "y": 2},), {}),
+        (([("x", 1), ("y", 2)],), {}),
+        ((ChainMap({"x": 1}, {"y": 2}),), {}),
+        ((), {"x": 1, "y": 2}),
+        (({"x": 0, "y": 2},), {"x": 1}),
+    ],
+    ids=["a dict", "pairs", "a mapping", "keywords", "both"],
 )
 def test_names(interp: Interpreter, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     interp.prepare_main(*args, **kwargs)
@@ -368,7 +376,8 @@ def test_any_str_is_a_name(interp: Interpreter, name: str) -> None:
 @pytest.mark.parametrize(
     ("ns", "error", "message"),
     [
-        ([("x", 1)], TypeError, "ns must be a dict or None, got list"),
+        ([("a", 1), 2], TypeError, "element #1"),
+        ([("a", 1), ("x", 2, 3)], ValueError, "element #1 has length 3"),
         (1, TypeError, "ns must be a dict or None, got int"),
         ({1: 1}, TypeError, "names to bind must be str, got int"),
         ({None: 1}, TypeError, "names to bind must be str, got NoneType"),
@@ -384,6 +393,19 @@ def test_a_bad_namespace_binds_nothing(
     assert value(interp, "'a' in globals()") is False
 
 
+@pytest.mark.parametrize("cls", [Exception, InterpreterError, ValueError])
+def test_what_a_call_raises(interp: Interpreter, cls: type[Exception]) -> None:
+    module = cls.__module__
+    with pytest.raises(cls) as caught:
+        interp.call(exec, f"import {module}; raise {module}.{cls.__name__}('text')")
+    assert isinstance(caught.value, ExecutionFailed)
+    assert caught.value.excinfo.type.__name__ == cls.__name__
+    assert caught.value.args == ("text",)
+    assert isinstance(caught.value.__cause__, ExecutionFailed)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), again.args) == (cls, ("text",))
+
+
 # ---- close ---------------------------------------------------------------------------------
 
 
@@ -394,9 +416,12 @@ def test_a_closed_interpreter(isolation: Any) -> None:
     for _ in range(2):
         interp.close()
     assert interp not in list_all()
-    assert not interp.is_running()
     assert (interp.name, interp.isolation) == ("it", isolation)
-    for forbidden in [lambda: interp.exec("1"), lambda: interp.prepare_main(x=1)]:
+    for forbidden in [
+        lambda: interp.exec("1"),
+        lambda: interp.prepare_main(x=1),
+        interp.is_running,
+    ]:
         with pytest.raises(InterpreterClosedError, match=f"^interpreter {interp.id} is closed$"):
             forbidden()
     assert issubclass(InterpreterClosedError, InterpreterNotFoundError)
