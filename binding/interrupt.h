@@ -32,7 +32,7 @@ interruption subi_interruption(subi_interp *i, interruption_kind kind);
 void subi_interrupt_here(native *n, const interruption *what);
 
 // What the core calls for runs on the initial thread when SIGINT has come.
-void subi_interrupt_foreground(subi_interp *i);
+void subi_interrupt_foreground(subi_interp *i, uint64_t number);
 
 // By the thread of a run, attached: raises what an interruption has left for it. False: nothing.
 bool subi_interrupt_take(void);

@@ -229,10 +229,13 @@ enter_foreground(module_state *state, subi_interp *i, subi_foreground *f)
     if (!subi_thread_is_initial()) {
         return false;
     }
+    native *n = subi_interp_data(i);
+    uint64_t number = atomic_load(&n->runs) + 1;
     if (subi_interp_kind(state->self) == SUBI_KIND_MAIN) {
-        return sigint_raises(state) && subi_foreground_enter(f, i, subi_interrupt_foreground);
+        return sigint_raises(state) &&
+               subi_foreground_enter(f, i, number, subi_interrupt_foreground);
     }
-    return subi_foreground_is_busy() && subi_foreground_enter(f, i, NULL);
+    return subi_foreground_is_busy() && subi_foreground_enter(f, i, number, NULL);
 }
 
 // After a run that failed, on the initial thread: it may be SIGINT that has interrupted it.
@@ -262,6 +265,14 @@ raise_kept_signal(native *n, run *r)
     }
 }
 
+static void
+leave(subi_interp *i)
+{
+    if (subi_interp_leave(i)) {
+        subi_lifecycle_close_orphan(i);
+    }
+}
+
 subi_result
 subi_run(module_state *state, subi_interp *i, run *r)
 {
@@ -272,6 +283,11 @@ subi_run(module_state *state, subi_interp *i, run *r)
     native *n = subi_interp_data(i);
     subi_foreground f;
     bool foreground = enter_foreground(state, i, &f);
+    if (foreground && PyErr_CheckSignals() < 0) {  // for one that came before, nobody interrupts it
+        subi_foreground_leave(&f);
+        leave(i);
+        return SUBI_INTERRUPTED;
+    }
     n->output = subi_output_replaced();
     PyThreadState *outer = PyEval_SaveThread();
     r->failure = (subi_failure){.text = subi_message_none()};
@@ -288,9 +304,7 @@ subi_run(module_state *state, subi_interp *i, run *r)
         keep_signal(n, r);
     }
     raise_kept_signal(n, r);
-    if (subi_interp_leave(i)) {
-        subi_lifecycle_close_orphan(i);
-    }
+    leave(i);
     return SUBI_OK;
 }
 
