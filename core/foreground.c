@@ -10,10 +10,10 @@
 #define MOST_RUNS 16  // inside one another, that are interrupted
 
 static subi__lock lock = SUBI__LOCK_INIT;
-static subi_foreground *innermost;        // guarded by lock
+static subi_foreground *innermost;                  // guarded by lock
 static void (*interrupt)(subi_interp *, uint64_t);  // guarded by lock
-static _Atomic bool watched;              // atomic: set once the watcher has been started
-static _Atomic uint32_t signals;          // atomic: how many there were; a futex
+static _Atomic bool watched;                        // atomic: set once the watcher has been started
+static _Atomic uint32_t signals;                    // atomic: how many there were; a futex
 
 // In a handler of signals.
 static void

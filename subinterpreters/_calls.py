@@ -23,6 +23,7 @@ GRACE = 1.0  # seconds for interrupted code to come back
 
 # ---- exceptions ----------------------------------------------------------------------------------
 
+
 def _reduce(self: BaseException) -> Any:
     """Sent on, it is just the original again."""
     original = type(self).__mro__[1]

@@ -12,7 +12,7 @@ from concurrent.futures import wait as wait_for
 from typing import Any
 
 import pytest
-from support import KINDS, WAIT, Lent, Node, Reduced, Unsendable, run_script, start
+from support import KINDS, WAIT, Lent, Reduced, Unsendable, run_script, start
 from test_leaks import MEASURE
 
 from subinterpreters import (
@@ -183,7 +183,9 @@ def raise_chain() -> None:
 
 
 def raise_group() -> None:
-    raise ExceptionGroup("some", [ValueError(1), ExceptionGroup("more", [Told("x"), OSError(2, "y")])])
+    raise ExceptionGroup(
+        "some", [ValueError(1), ExceptionGroup("more", [Told("x"), OSError(2, "y")])]
+    )
 
 
 def raise_local() -> None:
@@ -229,7 +231,7 @@ def raise_syntax_error() -> None:
 
 
 def raise_import_error() -> None:
-    import no_such_module_at_all  # type: ignore[import-not-found]  # noqa: F401, PLC0415
+    import no_such_module_at_all  # type: ignore[import-not-found]  # noqa: F401
 
 
 def recurse(n: int = 0) -> int:
@@ -430,7 +432,12 @@ def test_exec_of_code_and_functions(interp: Interpreter) -> None:
         interp.exec(compile("1 / 0", "<test>", "exec"))
     assert info.value.excinfo.type.__name__ == "ZeroDivisionError"
     n = 1
-    for code, why in (lambda: n, "closure"), (plus, "parameters"), (len, "got builtin"), (5, "got int"):
+    for code, why in (
+        (lambda: n, "closure"),
+        (plus, "parameters"),
+        (len, "got builtin"),
+        (5, "got int"),
+    ):
         with pytest.raises(TypeError, match=why):
             interp.exec(code)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="null"):
@@ -456,7 +463,9 @@ RAISERS: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "type", "text"), RAISERS, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize(
+    ("function", "type", "text"), RAISERS, ids=lambda each: getattr(each, "__name__", "")
+)
 def test_original_type_and_execution_failed(
     interp: Interpreter, function: Any, type: Any, text: str | None
 ) -> None:
@@ -477,7 +486,9 @@ def test_original_type_and_execution_failed(
 
 def test_what_exceptions_keep(interp: Interpreter) -> None:
     error: Any = raised_by(interp, raise_noted)
-    assert error.__notes__ == ["a note"] and error.extra == [1, 2] and error.args == ("with notes", 1)
+    assert (
+        error.__notes__ == ["a note"] and error.extra == [1, 2] and error.args == ("with notes", 1)
+    )
     made = Odd.made
     error = raised_by(interp, raise_odd)
     assert error.code == 5 and Odd.made == made
@@ -516,7 +527,11 @@ def test_base_exceptions(interp: Interpreter, type: Any) -> None:
 
 
 def test_memory_errors(interp: Interpreter) -> None:
-    for function, args in (bytearray, (1 << 62,)), (fail, (MemoryError,)), (give, (bytearray, 1 << 62)):
+    for function, args in (
+        (bytearray, (1 << 62,)),
+        (fail, (MemoryError,)),
+        (give, (bytearray, 1 << 62)),
+    ):
         error = raised_by(interp, function, *args)
         assert isinstance(error, MemoryError) and isinstance(error, ExecutionFailed)
     with pytest.raises(ExecutionFailed, match="MemoryError"):
@@ -775,7 +790,7 @@ def test_submit_after_a_closing_that_failed(fresh: Interpreter) -> None:
 
 def test_close_in_a_callback(fresh: Interpreter) -> None:
     wait, go = create_channel()
-    told, tell = create_channel()
+    _told, tell = create_channel()
     closed: Future[Any] = Future()
 
     def close(_: Any) -> None:

@@ -49,7 +49,7 @@ def receive(told: Any, wait: Any) -> Any:
 
 def call_on(inner: Interpreter, function: Any, *args: Any) -> Any:
     result = inner.call(function, *args)
-    return result  # noqa: RET504 (here it may be interrupted)
+    return result
 
 
 @pytest.fixture(params=KINDS)
@@ -256,7 +256,7 @@ def test_bad_arguments(interp: Interpreter) -> None:
 
 
 def test_from_another_thread_of_it(interp: Interpreter) -> None:
-    told, tell = create_channel()
+    _told, tell = create_channel()
     interp.prepare_main(told=tell)
     with pytest.raises(ExecutionFailed, match="KeyboardInterrupt"):
         interp.exec(
@@ -329,8 +329,8 @@ while True:
 
 
 def test_time_outs(interp: Interpreter) -> None:
-    recv, send = create_channel()
-    told, tell = create_channel()
+    recv, _send = create_channel()
+    _told, tell = create_channel()
     interp.prepare_main(recv=recv, told=tell)
     for code in LOOP, CATCHES, "recv.recv()", "recv.recv(timeout=1000)":
         with pytest.raises(TimeoutError, match="was interrupted") as info:
@@ -353,7 +353,7 @@ def test_time_outs(interp: Interpreter) -> None:
 
 def test_code_that_does_not_react(interp: Interpreter) -> None:
     interp.exec("import time, subinterpreters")
-    recv, send = create_channel()
+    _recv, _send = create_channel()
     read, write = os.pipe()
     interp.prepare_main(fd=read)
     try:

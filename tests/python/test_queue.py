@@ -96,7 +96,12 @@ def test_bad_arguments() -> None:
             items.put(1, unbounditems=unbound)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="unbounditems must be"):
             items.put_nowait(1, unbounditems=unbound)  # type: ignore[arg-type]
-    for timeout, error in ((-1, ValueError), (-0.001, ValueError), (math.nan, ValueError), ("x", TypeError)):
+    for timeout, error in (
+        (-1, ValueError),
+        (-0.001, ValueError),
+        (math.nan, ValueError),
+        ("x", TypeError),
+    ):
         with pytest.raises(error, match="timeout must"):
             items.put(1, timeout=timeout)  # type: ignore[arg-type]
         with pytest.raises(error, match="timeout must"):
@@ -161,7 +166,7 @@ def test_identity() -> None:
 
 
 def test_ids_of_no_queue() -> None:
-    recv, send = create_channel()
+    recv, _send = create_channel()
     for bad in (recv.id, 1 << 40, -1, 1 << 63, 1 << 70, -(1 << 70)):
         with pytest.raises(q.QueueNotFoundError):
             Queue(bad)
@@ -295,7 +300,7 @@ def test_closed_with_items_in_flight(interp: Interpreter) -> None:
 
 # ---- many at once --------------------------------------------------------------------------------
 
-EACH = 300
+EACH = 150
 
 
 def produce(items: Queue, who: int, seed: int) -> int:
