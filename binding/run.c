@@ -50,7 +50,10 @@ bind_shared(PyObject *ns, const subi_message *shared)
 static int
 run_script(PyObject *ns, const char *script)
 {
-    PyObject *result = PyRun_StringFlags(script, Py_file_input, ns, ns, NULL);
+    // not by PyRun_String, after whose KeyboardInterrupt the process would end as if killed by SIGINT
+    PyObject *code = Py_CompileString(script, "<string>", Py_file_input);
+    PyObject *result = code != NULL ? PyEval_EvalCode(code, ns, ns) : NULL;
+    Py_XDECREF(code);
     Py_XDECREF(result);
     return result != NULL ? 0 : -1;
 }

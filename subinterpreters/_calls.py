@@ -26,14 +26,14 @@ GRACE = 1.0  # seconds for interrupted code to come back
 
 def _reduce(self: BaseException) -> Any:
     """Sent on, it is just the original again."""
-    original = type(self).__mro__[1]
-    _, args, *rest = original.__reduce__(self)  # type: ignore[misc]
+    original: Any = type(self).__mro__[1]
+    _, args, *rest = original.__reduce__(self)
     states = [{k: v for k, v in state.items() if k != "excinfo"} for state in rest if state]
     return original, args, *states
 
 
 @lru_cache(maxsize=256)
-def _join(cls: type[BaseException]) -> type[BaseException]:
+def _join(cls: Any) -> type[BaseException]:
     """Return a class that is both `cls` and ExecutionFailed; raise if there can be none."""
     namespace = {
         "__module__": cls.__module__,
@@ -50,7 +50,7 @@ def _join(cls: type[BaseException]) -> type[BaseException]:
 def _make(cls: type[BaseException], args: tuple[Any, ...], attributes: Any) -> BaseException:
     """Return an exception made of its parts, without its class's __init__, which may want something else."""
     exc = cls.__new__(cls, *args)
-    builtin = next(each for each in cls.__mro__ if each.__module__ == "builtins")
+    builtin: Any = next(each for each in cls.__mro__ if each.__module__ == "builtins")
     builtin.__init__(exc, *args)
     exc.args = args
     vars(exc).update(attributes or {})
@@ -59,7 +59,8 @@ def _make(cls: type[BaseException], args: tuple[Any, ...], attributes: Any) -> B
 
 def _copy(cls: type[BaseException], exc: BaseException) -> BaseException:
     """Return an exception of class `cls` made as `exc` wants to be copied."""
-    make, args, *rest = exc.__reduce_ex__(4)  # type: ignore[misc]
+    reduced: Any = exc.__reduce_ex__(4)
+    make, args, *rest = reduced
     if make is not type(exc):
         raise TypeError("it is not made by its class")
     copy = cls(*args)
@@ -79,7 +80,8 @@ def rebuild(sent: Any, failed: ExecutionFailed) -> BaseException:
     if isinstance(sent, BaseException):
         exc = sent
         with suppress(Exception):  # layouts, metaclasses or arguments do not go together
-            exc = _copy(_join(type(sent)), sent)
+            cls: Any = type(sent)
+            exc = _copy(_join(cls), sent)
     else:
         cls, *parts = sent
         with suppress(Exception):
