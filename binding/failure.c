@@ -88,11 +88,43 @@ capture_text(subi_failure *f, PyObject *exc, bool traceback)
     PyErr_Clear();
 }
 
+// Whether pickle would do with exceptions of that type as with any other.
+static bool
+is_reduced_plainly(PyObject *type)
+{
+    static const char *const names[] = {"__reduce__", "__reduce_ex__", "__setstate__"};
+    bool plainly = true;
+    for (size_t k = 0; k < Py_ARRAY_LENGTH(names) && plainly; k++) {
+        PyObject *its = PyObject_GetAttrString(type, names[k]);
+        PyObject *usual = PyObject_GetAttrString(PyExc_BaseException, names[k]);
+        plainly = its != NULL && its == usual;
+        Py_XDECREF(its);
+        Py_XDECREF(usual);
+    }
+    PyErr_Clear();
+    return plainly;
+}
+
+// What is sent of an exception: its type, args and attributes, if it is no more than that. Pickle would
+// call its __init__ with args, and that may want others.
+static PyObject *
+parts_of(PyObject *exc)
+{
+    const PyBaseExceptionObject *base = (PyBaseExceptionObject *)exc;
+    if (base->args == NULL || !is_reduced_plainly((PyObject *)Py_TYPE(exc))) {
+        return Py_NewRef(exc);
+    }
+    PyObject *attributes = base->dict != NULL ? base->dict : Py_None;
+    return PyTuple_Pack(3, Py_TYPE(exc), base->args, attributes);
+}
+
 static void
 capture_exception(subi_failure *f, PyObject *exc)
 {
     module_state *state = subi_state_here();
-    f->has_exception = state != NULL && subi_encode(state, exc, &f->exception) == 0;
+    PyObject *parts = state != NULL ? parts_of(exc) : NULL;
+    f->has_exception = parts != NULL && subi_encode(state, parts, &f->exception) == 0;
+    Py_XDECREF(parts);
     PyErr_Clear();
 }
 

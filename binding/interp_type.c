@@ -248,6 +248,9 @@ finish_submitted(PyObject *self, PyObject *timeout)
     Py_INCREF(worker);
     PyObject *done =
         PyObject_CallMethod(worker, "finish", "O", timeout != NULL ? timeout : Py_None);
+    if (done != NULL && ((interpreter *)self)->worker == worker) {
+        Py_CLEAR(((interpreter *)self)->worker);  // if it stays open, there will be another
+    }
     Py_DECREF(worker);
     Py_XDECREF(done);
     return done != NULL ? 0 : -1;

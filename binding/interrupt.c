@@ -233,7 +233,9 @@ subi_interruption(subi_interp *i, interruption_kind kind)
 }
 
 void
-subi_interrupt_foreground(subi_interp *i)
+subi_interrupt_foreground(subi_interp *i, uint64_t number)
 {
-    subi_interrupt(i, subi_interruption(i, INTERRUPT_KEYBOARD), SUBI_TRY);
+    interruption what = {
+        .kind = INTERRUPT_KEYBOARD, .exception = subi_message_none(), .run = number};
+    subi_interrupt(i, what, SUBI_TRY);
 }

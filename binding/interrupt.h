@@ -40,7 +40,7 @@ subi_result subi_count_threads(subi_interp *i, int64_t deadline, size_t *count);
 size_t subi_count_threads_here(native *n);
 
 // What the core calls for runs on the initial thread when SIGINT has come.
-void subi_interrupt_foreground(subi_interp *i);
+void subi_interrupt_foreground(subi_interp *i, uint64_t number);
 
 // By the thread of a run, attached: raises what an interruption has left for it. False: nothing.
 bool subi_interrupt_take(void);

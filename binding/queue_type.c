@@ -553,7 +553,8 @@ queue_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
     PyObject *module = PyType_GetModuleByDef(type, &subi_module_def);
     PyObject *id;
-    if (module == NULL || !PyArg_ParseTuple(args, "O:Queue", &id)) {
+    static char *keywords[] = {"", NULL};
+    if (module == NULL || !PyArg_ParseTupleAndKeywords(args, kwds, "O:Queue", keywords, &id)) {
         return NULL;
     }
     if (!PyLong_Check(id)) {

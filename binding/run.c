@@ -50,7 +50,10 @@ bind_shared(PyObject *ns, const subi_message *shared)
 static int
 run_script(PyObject *ns, const char *script)
 {
-    PyObject *result = PyRun_StringFlags(script, Py_file_input, ns, ns, NULL);
+    // not by PyRun_String, after whose KeyboardInterrupt the process would end as if killed by SIGINT
+    PyObject *code = Py_CompileString(script, "<string>", Py_file_input);
+    PyObject *result = code != NULL ? PyEval_EvalCode(code, ns, ns) : NULL;
+    Py_XDECREF(code);
     Py_XDECREF(result);
     return result != NULL ? 0 : -1;
 }
@@ -229,10 +232,13 @@ enter_foreground(module_state *state, subi_interp *i, subi_foreground *f)
     if (!subi_thread_is_initial()) {
         return false;
     }
+    native *n = subi_interp_data(i);
+    uint64_t number = atomic_load(&n->runs) + 1;
     if (subi_interp_kind(state->self) == SUBI_KIND_MAIN) {
-        return sigint_raises(state) && subi_foreground_enter(f, i, subi_interrupt_foreground);
+        return sigint_raises(state) &&
+               subi_foreground_enter(f, i, number, subi_interrupt_foreground);
     }
-    return subi_foreground_is_busy() && subi_foreground_enter(f, i, NULL);
+    return subi_foreground_is_busy() && subi_foreground_enter(f, i, number, NULL);
 }
 
 // After a run that failed, on the initial thread: it may be SIGINT that has interrupted it.
@@ -298,6 +304,11 @@ subi_run(module_state *state, subi_interp *i, run *r)
     }
     subi_foreground f;
     bool foreground = enter_foreground(state, i, &f);
+    if (foreground && PyErr_CheckSignals() < 0) {  // for one that came before, nobody interrupts it
+        subi_foreground_leave(&f);
+        leave(i);
+        return SUBI_INTERRUPTED;
+    }
     n->output = subi_output_replaced();
     PyThreadState *outer = PyEval_SaveThread();
     r->failure = (subi_failure){.text = subi_message_none()};

@@ -10,10 +10,10 @@
 #define MOST_RUNS 16  // inside one another, that are interrupted
 
 static subi__lock lock = SUBI__LOCK_INIT;
-static subi_foreground *innermost;        // guarded by lock
-static void (*interrupt)(subi_interp *);  // guarded by lock
-static _Atomic bool watched;              // atomic: set once the watcher has been started
-static _Atomic uint32_t signals;          // atomic: how many there were; a futex
+static subi_foreground *innermost;                  // guarded by lock
+static void (*interrupt)(subi_interp *, uint64_t);  // guarded by lock
+static _Atomic bool watched;                        // atomic: set once the watcher has been started
+static _Atomic uint32_t signals;                    // atomic: how many there were; a futex
 
 // In a handler of signals.
 static void
@@ -23,14 +23,22 @@ signalled(void)
     subi__futex_wake(&signals, 1);
 }
 
+typedef struct chosen {
+    subi_interp *interp;  // one reference
+    uint64_t run;
+} chosen;
+
+// The runs that signal number `now` has come in.
 static size_t
-hold_all(subi_interp **runs, void (**call)(subi_interp *))
+choose(uint32_t now, chosen *runs, void (**call)(subi_interp *, uint64_t))
 {
     size_t count = 0;
     subi__lock_acquire(&lock);
     for (subi_foreground *f = innermost; f != NULL && count < MOST_RUNS; f = f->outer) {
-        subi_interp_hold(f->interp);
-        runs[count++] = f->interp;
+        if ((int32_t)(now - f->signals) > 0) {
+            subi_interp_hold(f->interp);
+            runs[count++] = (chosen){.interp = f->interp, .run = f->run};
+        }
     }
     *call = interrupt;
     subi__lock_release(&lock);
@@ -38,14 +46,14 @@ hold_all(subi_interp **runs, void (**call)(subi_interp *))
 }
 
 static void
-interrupt_all(void)
+interrupt_all(uint32_t now)
 {
-    subi_interp *runs[MOST_RUNS];
-    void (*call)(subi_interp *);
-    size_t count = hold_all(runs, &call);
+    chosen runs[MOST_RUNS];
+    void (*call)(subi_interp *, uint64_t);
+    size_t count = choose(now, runs, &call);
     for (size_t k = 0; k < count; k++) {
-        call(runs[k]);
-        subi_interp_drop(runs[k]);
+        call(runs[k].interp, runs[k].run);
+        subi_interp_drop(runs[k].interp);
     }
 }
 
@@ -60,7 +68,7 @@ watch(void)
         }
         else {
             seen = now;
-            interrupt_all();
+            interrupt_all(now);
         }
     }
 }
@@ -76,14 +84,17 @@ start_watching(void)
 }
 
 bool
-subi_foreground_enter(subi_foreground *f, subi_interp *i, void (*call)(subi_interp *))
+subi_foreground_enter(subi_foreground *f, subi_interp *i, uint64_t run,
+                      void (*call)(subi_interp *, uint64_t))
 {
     if (!subi__chain_sigint(signalled) || !start_watching()) {
         return false;
     }
     f->interp = i;
+    f->run = run;
     subi__lock_acquire(&lock);
     f->outer = innermost;
+    f->signals = innermost != NULL ? innermost->signals : atomic_load(&signals);
     innermost = f;
     interrupt = call != NULL ? call : interrupt;
     subi__lock_release(&lock);

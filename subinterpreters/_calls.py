@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from subinterpreters._subinterpreters import ExecutionFailed, Interpreter, InterpreterError
@@ -22,14 +23,15 @@ GRACE = 1.0  # seconds for interrupted code to come back
 
 # ---- exceptions ----------------------------------------------------------------------------------
 
-_both: dict[type[BaseException], type[BaseException] | None] = {}
 
-
-def _join(cls: type[BaseException]) -> type[BaseException] | None:
-    """Return a class that is both `cls` and ExecutionFailed, or None if there can be none."""
+@lru_cache(maxsize=256)
+def _join(cls: Any) -> type[BaseException]:
+    """Return a class that is both `cls` and ExecutionFailed; raise if there can be none."""
 
     def reduce(self: BaseException) -> Any:  # sent on, it is just the original again
-        return cls, self.args, {k: v for k, v in vars(self).items() if k != "excinfo"}
+        _, args, *rest = cls.__reduce__(self)
+        states = [{k: v for k, v in state.items() if k != "excinfo"} for state in rest if state]
+        return cls, args, *states
 
     namespace = {
         "__module__": cls.__module__,
@@ -38,31 +40,57 @@ def _join(cls: type[BaseException]) -> type[BaseException] | None:
         "__reduce__": reduce,
     }
     bases = (ExecutionFailed,) if issubclass(ExecutionFailed, cls) else (cls, ExecutionFailed)
-    try:
-        both: type[BaseException] = types.new_class(
-            cls.__name__, bases, exec_body=lambda body: body.update(namespace)
-        )
-    except Exception:  # noqa: BLE001 (their layouts or metaclasses do not go together)
-        return None
-    return both
+    joined: type[BaseException] = types.new_class(
+        cls.__name__, bases, exec_body=lambda body: body.update(namespace)
+    )
+    return joined
 
 
-def rebuild(exc: BaseException, failed: ExecutionFailed) -> BaseException:
-    """Return what a call raises here when `exc` is what it raised there.
+def _make(cls: type[BaseException], args: tuple[Any, ...], attributes: Any) -> BaseException:
+    """Return an exception made of its parts, without its class's __init__, which may want something else."""
+    exc = cls.__new__(cls, *args)
+    builtin: Any = next(each for each in cls.__mro__ if each.__module__ == "builtins")
+    builtin.__init__(exc, *args)
+    exc.args = args
+    vars(exc).update(attributes or {})
+    return exc
+
+
+def _copy(cls: type[BaseException], exc: BaseException) -> BaseException:
+    """Return an exception of class `cls` made as `exc` wants to be copied."""
+    reduced: Any = exc.__reduce_ex__(4)
+    make, args, *rest = reduced
+    if make is not type(exc):
+        raise TypeError("it is not made by its class")
+    copy = cls(*args)
+    for state in rest:
+        if state is not None:
+            copy.__setstate__(state)
+    return copy
+
+
+def rebuild(sent: Any, failed: ExecutionFailed) -> BaseException:
+    """Return what a call raises here; `sent` is what the exception there was sent as.
 
     That is an exception of the same type, and of the type ExecutionFailed, too, where that is possible, so
     that whoever expects the one or the other catches it.
     """
-    cls = type(exc)
-    if cls not in _both:
-        _both[cls] = _join(cls) if cls.__reduce__ is BaseException.__reduce__ else None
-    both = _both[cls]
-    if both is not None:
-        with suppress(Exception):  # its __init__ may want something else
-            joined = both(*exc.args)
-            vars(joined).update(vars(exc), excinfo=failed.excinfo)
-            exc = joined
-    exc.__cause__ = failed
+    exc: BaseException = failed
+    if isinstance(sent, BaseException):
+        exc = sent
+        with suppress(Exception):  # layouts, metaclasses or arguments do not go together
+            cls: Any = type(sent)
+            exc = _copy(_join(cls), sent)
+    else:
+        cls, *parts = sent
+        with suppress(Exception):
+            exc = _make(cls, *parts)
+        with suppress(Exception):
+            exc = _make(_join(cls), *parts)
+    if exc is not failed:
+        if isinstance(exc, ExecutionFailed):
+            exc.excinfo = failed.excinfo
+        exc.__cause__ = failed
     return exc
 
 
@@ -78,18 +106,36 @@ def call_in_thread(
     return thread
 
 
+def _in_limits(timeout: float) -> float:
+    """Return a number of seconds that waits of the standard library can do with."""
+    try:
+        negative = not timeout >= 0
+    except TypeError:
+        name = type(timeout).__name__
+        raise TypeError(f"timeout must be a number of seconds or None, got {name}") from None
+    if negative:
+        raise ValueError(f"timeout must not be negative, got {timeout!r}")
+    return min(timeout, threading.TIMEOUT_MAX)
+
+
 class Worker:
     """The thread that stays with an interpreter, and what it has to do there."""
 
     def __init__(self, interp: Interpreter) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=interp.name)
-        self._last: Future[Any] | None = None
+        idents: list[int] = []
+        self._idents = idents  # of the thread, once there is one
+        self._executor = ThreadPoolExecutor(
+            1,
+            thread_name_prefix=interp.name,
+            initializer=lambda: idents.append(threading.get_ident()),
+        )
         self._lock = threading.Lock()
+        self._last: Future[Any] | None = None
         self.tasks = 0  # submitted and not done
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        self._last = future = self._executor.submit(function, *args, **kwargs)
         with self._lock:
+            self._last = future = self._executor.submit(function, *args, **kwargs)
             self.tasks += 1
         future.add_done_callback(self._count_done)
         return future
@@ -101,9 +147,13 @@ class Worker:
     def finish(self, timeout: float | None) -> None:
         """Wait until all that was submitted is done; nothing can be submitted any more."""
         last = self._last
-        if last is not None and not wait_for([last], timeout).done:
-            raise TimeoutError("what was submitted to the interpreter is not done")
-        self._executor.shutdown()
+        mine = threading.get_ident() in self._idents  # in a callback of a future
+        if last is not None and not last.done():
+            if mine:
+                raise InterpreterError("what was submitted is not done, and waits for the caller")
+            if not wait_for([last], None if timeout is None else _in_limits(timeout)).done:
+                raise TimeoutError("what was submitted to the interpreter is not done")
+        self._executor.shutdown(wait=not mine)
 
 
 _making = threading.Lock()
@@ -121,31 +171,42 @@ def _in_time(
     interp: Interpreter, timeout: float, function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     """Call a function that runs something in the interpreter, on its thread, and interrupt it in time."""
-    if not timeout >= 0:
-        raise ValueError(f"timeout must not be negative, got {timeout!r}")
+    timeout = _in_limits(timeout)
     if interp.is_running():
         raise InterpreterError(f"interpreter {interp.id} is already running")
     future = _worker(interp).submit(function, *args, **kwargs)
+    error: BaseException | None = None
     try:
-        wait_for([future], timeout)
+        try:
+            wait_for([future], timeout)
+        except BaseException:  # a handler of signals has raised
+            _stop(interp, future)
+            raise
         if future.done():
             return future.result()
-    except BaseException:  # a handler of signals has raised
-        _stop(interp, future)
-        raise
-    stopped = _stop(interp, future)
-    if stopped and future.exception() is None:
-        return future.result()  # it just made it
-    reaction = "was interrupted" if stopped else "did not react to being interrupted, and goes on"
-    raise TimeoutError(f"not done after {timeout} seconds; the code {reaction}")
+        if not _stop(interp, future):
+            why = "the code did not react to being interrupted, and goes on"
+        elif future.cancelled():
+            why = "it has not begun, after what was submitted before"
+        else:
+            error = future.exception()
+            if error is None:
+                return future.result()  # it just made it
+            why = "the code was interrupted"
+        raise TimeoutError(f"not done after {timeout} seconds: {why}") from error
+    finally:
+        del future, error  # the exception leads to this frame
 
 
 def _stop(interp: Interpreter, future: Future[Any]) -> bool:
     """Interrupt what runs, and wait for its end; code may need to be told more than once."""
+    if future.cancel():
+        return True
     deadline = time.monotonic() + GRACE
     pause = 0.05
     while not future.done() and time.monotonic() < deadline:
-        interp.interrupt()
+        with suppress(InterpreterError):  # somebody else has closed it
+            interp.interrupt()
         wait_for([future], pause)
         pause *= 2
     return future.done()

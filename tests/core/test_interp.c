@@ -185,6 +185,98 @@ test_close_waits(void)
     close_and_drop(i);
 }
 
+typedef struct enterer {
+    subi_interp *interp;
+    int64_t deadline;
+    subi_result result;
+    atomic_bool started;
+} enterer;
+
+static void *
+enter(void *arg)
+{
+    enterer *e = arg;
+    atomic_store(&e->started, true);
+    e->result = subi_interp_enter(e->interp, e->deadline);
+    return NULL;
+}
+
+static void *
+enter_and_leave(void *arg)
+{
+    enterer *e = arg;
+    for (int round = 0; round < 500 / TAP_SLOW; round++) {
+        must(subi_interp_enter(e->interp, SUBI_FOREVER) == SUBI_OK);
+        must(!atomic_exchange(&e->started, true));
+        must(atomic_exchange(&e->started, false));
+        subi_interp_leave(e->interp);
+    }
+    return NULL;
+}
+
+static void
+test_enter_waits(void)
+{
+    subi_interp *i = new_interp("e"), *m = subi_interp_main();
+    subi_interp_leave(i);
+    must(subi_interp_enter(i, SUBI_TRY) == SUBI_OK);
+    ok(subi_interp_enter(i, SUBI_FOREVER) == SUBI_BUSY, "nobody waits for a run of its own");
+    ok(subi_interp_enter(m, SUBI_FOREVER) == SUBI_BUSY, "nor for the main interpreter");
+    subi_interp_drop(m);
+    enterer e = {.interp = i, .deadline = subi_now() + 50 * MS};
+    pthread_t t = tap_thread(enter, &e);
+    tap_join(t);
+    ok(e.result == SUBI_TIMEOUT && subi_now() >= e.deadline, "entering waits for a run, for 50 ms");
+    e = (enterer){.interp = i, .deadline = 1};
+    t = tap_thread(enter, &e);
+    tap_join(t);
+    ok(e.result == SUBI_TIMEOUT, "and not at all when the deadline is long past");
+    subi_interp_leave(i);
+    ok(subi_interp_enter(i, 1) == SUBI_OK, "but then it enters an idle one");
+    bool all = true;
+    for (int round = 0; round < 1000 / TAP_SLOW; round++) {
+        enterer w = {.interp = i, .deadline = SUBI_FOREVER};
+        t = tap_thread(enter, &w);
+        await(atomic_load(&w.started));
+        for (int k = 0; k < round % 32; k++) {
+            sched_yield();
+        }
+        subi_interp_leave(i);
+        tap_join(t);
+        all = all && w.result == SUBI_OK && subi_interp_state(i) == SUBI_STATE_RUNNING;
+        subi_interp_leave(i);  // in the place of that thread
+        must(subi_interp_enter(i, SUBI_TRY) == SUBI_OK);
+    }
+    ok(all, "the end of the run lets the next one begin, every time");
+    enterer w = {.interp = i, .deadline = SUBI_FOREVER};
+    subi_interp_leave(i);
+    must(subi_interp_begin_close(i, SUBI_TRY) == SUBI_OK);
+    t = tap_thread(enter, &w);
+    tap_join(t);
+    ok(w.result == SUBI_CLOSED, "nobody waits for one that is closing");
+    subi_interp_end_close(i, true);
+    subi_interp_drop(i);
+}
+
+#define ENTERERS 4
+
+static void
+test_enter_in_turn(void)
+{
+    subi_interp *i = new_interp("t");
+    subi_interp_leave(i);
+    enterer e = {.interp = i};
+    pthread_t t[ENTERERS];
+    for (int k = 0; k < ENTERERS; k++) {
+        t[k] = tap_thread(enter_and_leave, &e);
+    }
+    for (int k = 0; k < ENTERERS; k++) {
+        tap_join(t[k]);
+    }
+    ok(subi_interp_state(i) == SUBI_STATE_IDLE, "threads that wait for it enter it one at a time");
+    close_and_drop(i);
+}
+
 #define CLOSERS 4
 
 static void
@@ -300,6 +392,8 @@ main(int argc, char **argv)
     test_finding();
     test_users();
     test_close_waits();
+    test_enter_waits();
+    test_enter_in_turn();
     test_pins();
     test_one_owner();
     test_messages_to_remove();

@@ -680,4 +680,5 @@ def test_main_waits_for_several(interp: Interpreter) -> None:
 
 def test_all_names_are_there() -> None:
     for name in subinterpreters.__all__:
-        assert getattr(subinterpreters, name).__doc__
+        # this one is threading's
+        assert getattr(subinterpreters, name).__doc__ or name == "BrokenBarrierError"

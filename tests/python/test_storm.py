@@ -132,7 +132,7 @@ ONE_INTERPRETER = """
         def work(number):
             try:
                 if number % 10 == 5:
-                    interp.close()
+                    interp.close(timeout=None)
                     outcomes.append("closed")
                 else:
                     interp.exec("x = 1")

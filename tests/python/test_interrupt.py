@@ -1,0 +1,603 @@
+# SPDX-License-Identifier: MIT
+"""Code that is interrupted: by interrupt(), by a time-out, and by Ctrl-C."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support import CRASHES, KINDS, WAIT, run_script, start
+
+import subinterpreters
+from subinterpreters import (
+    ExecutionFailed,
+    Interpreter,
+    InterpreterClosedError,
+    InterpreterError,
+    NotShareableError,
+    create,
+    create_channel,
+    create_queue,
+    get_current,
+    get_main,
+)
+
+LOOP = "told.send(None)\nwhile True: pass"
+
+
+class Enough(Exception):
+    """Other interpreters can import it."""
+
+
+def loop(told: Any) -> None:
+    told.send(None)
+    while True:
+        pass
+
+
+def receive(told: Any, wait: Any) -> Any:
+    told.send(None)
+    return wait.recv()
+
+
+def call_on(inner: Interpreter, function: Any, *args: Any) -> Any:
+    result = inner.call(function, *args)
+    return result
+
+
+@pytest.fixture(params=KINDS)
+def interp(request: pytest.FixtureRequest) -> Iterator[Interpreter]:
+    with create(isolation=request.param) as each:
+        yield each
+
+
+def until_it_ends(interp: Interpreter, run: Any, *args: Any) -> BaseException | None:
+    """Interrupt again and again, as whoever does not know what the code does has to."""
+    end = time.monotonic() + WAIT
+    while not run.done() and time.monotonic() < end:
+        interp.interrupt(*args)
+        time.sleep(0.001)
+    return run.exception(WAIT)
+
+
+# ---- interrupt() ---------------------------------------------------------------------------------
+
+
+def test_endless_loop(interp: Interpreter) -> None:
+    told, tell = create_channel()
+    interp.prepare_main(told=tell)
+    for _ in range(20):
+        run = start(interp.exec, LOOP)
+        told.recv(WAIT)
+        assert interp.interrupt() is True
+        error: Any = run.exception(WAIT)
+        assert type(error) is ExecutionFailed and error.excinfo.type.__name__ == "KeyboardInterrupt"
+        run = start(interp.call, loop, tell)
+        told.recv(WAIT)
+        assert interp.interrupt(Enough) is True
+        error = run.exception(WAIT)
+        assert isinstance(error, Enough) and isinstance(error, ExecutionFailed)
+
+
+def both_ends(capacity: int | None = None) -> dict[str, Any]:
+    recv, send = create_channel(capacity)
+    return {"recv": recv, "send": send}
+
+
+WAITS: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+    "recv": ("recv.recv()", both_ends),
+    "recv with time-out": ("recv.recv(timeout=1000)", both_ends),
+    "iteration": ("for each in recv: pass", both_ends),
+    "send": ("send.send(None)", lambda: both_ends(0)),
+    "select": ("import subinterpreters as si; si.select(recv)", both_ends),
+    "get": ("q.get()", lambda: {"q": create_queue()}),
+    "put": ("q.put(1); q.put(2)", lambda: {"q": create_queue(1)}),
+    "lock": ("lock.acquire(); lock.acquire()", lambda: {"lock": subinterpreters.Lock()}),
+    "semaphore": ("s.acquire()", lambda: {"s": subinterpreters.Semaphore(0)}),
+    "event": ("e.wait()", lambda: {"e": subinterpreters.Event()}),
+    "condition": ("with c: c.wait()", lambda: {"c": subinterpreters.Condition()}),
+    "barrier": ("b.wait()", lambda: {"b": subinterpreters.Barrier(2)}),
+}
+
+
+@pytest.mark.parametrize("what", WAITS)
+def test_waits(interp: Interpreter, what: str) -> None:
+    code, make = WAITS[what]
+    told, tell = create_channel()
+    for pause in 0, 0.05:  # it spins, or it sleeps
+        names = make()
+        interp.prepare_main(told=tell, **names)
+        run = start(interp.exec, f"told.send(None)\n{code}")
+        told.recv(WAIT)
+        time.sleep(pause)
+        assert interp.interrupt()
+        error = run.exception(WAIT)
+        assert isinstance(error, ExecutionFailed) and "KeyboardInterrupt" in str(error)
+    interp.exec(f"del {', '.join(names)}")
+
+
+def test_code_that_catches_it(interp: Interpreter) -> None:
+    told, tell = create_channel()
+    wait, go = create_channel()
+    interp.prepare_main(told=tell, wait=wait)
+    run = start(
+        interp.exec,
+        textwrap.dedent("""
+            caught = []
+            for n in range(2):
+                try:
+                    told.send(n)
+                    while True:
+                        pass
+                except BaseException as error:
+                    caught.append(type(error).__name__)
+            told.send(caught)
+            wait.recv()
+        """),
+    )
+    assert told.recv(WAIT) == 0
+    interp.interrupt()
+    assert told.recv(WAIT) == 1
+    interp.interrupt(SystemExit)
+    assert told.recv(WAIT) == ["KeyboardInterrupt", "SystemExit"]
+    assert not run.done()
+    go.send(None)
+    run.result(WAIT)
+
+
+def test_finally_runs(interp: Interpreter) -> None:
+    told, tell = create_channel()
+    interp.prepare_main(told=tell)
+    code = "try:\n told.send(1)\n while True: pass\nfinally:\n told.send('cleaned')"
+    run = start(interp.exec, code)
+    told.recv(WAIT)
+    interp.interrupt()
+    assert told.recv(WAIT) == "cleaned"
+    with pytest.raises(ExecutionFailed):
+        run.result(WAIT)
+
+
+def test_a_stale_one_never_hits_the_next_run(interp: Interpreter) -> None:
+    """The run that an interruption was meant for may just be ending."""
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    asked, ask = create_channel()
+    done, tell = create_channel()
+
+    def interrupts() -> None:
+        for spin in asked:
+            for _ in range(spin):
+                pass
+            tell.send(interp.interrupt(Enough))
+
+    thread = start(interrupts)
+    hit = clean = 0
+    interp.exec("import support")
+    for _ in range(1000):
+        ask.send(rng.randrange(400))
+        try:
+            interp.exec(f"for each in range({rng.randrange(2000)}): pass")
+            clean += 1
+        except ExecutionFailed as error:
+            assert error.excinfo.type.__name__ == "Enough", f"seed {seed}"
+            hit += 1
+        done.recv(WAIT)
+        for _ in range(2):
+            try:
+                interp.exec("for each in range(50): pass")
+            except ExecutionFailed as error:
+                raise AssertionError(f"seed {seed}: a stale interruption") from error
+    ask.close()
+    thread.result(WAIT)
+    assert hit + clean == 1000
+
+
+def test_a_stale_one_leaves_waits_alone(interp: Interpreter) -> None:
+    """A thread that was interrupted when it did not wait goes on waiting later."""
+    told, tell = create_channel()
+    recv, send = create_channel()
+    interp.prepare_main(told=tell)
+
+    def run_and_wait() -> Any:
+        with pytest.raises(ExecutionFailed):
+            interp.exec(LOOP)
+        tell.send("waits")
+        return recv.recv(WAIT)
+
+    run = start(run_and_wait)
+    told.recv(WAIT)
+    interp.interrupt()
+    assert told.recv(WAIT) == "waits"
+    time.sleep(0.02)
+    assert not run.done()
+    send.send("here")
+    assert run.result(WAIT) == "here"
+
+
+def test_idle_closed_main(interp: Interpreter) -> None:
+    assert interp.interrupt() is False
+    interp.exec("pass")
+    assert interp.interrupt(Enough) is False
+    interp.close()
+    with pytest.raises(InterpreterClosedError):
+        interp.interrupt()
+    for each in get_main(), get_current():
+        with pytest.raises(InterpreterError, match=r"create\(\)"):
+            each.interrupt()
+
+
+def test_bad_arguments(interp: Interpreter) -> None:
+    for bad in 5, None, "KeyboardInterrupt", int, object, Enough(), [KeyboardInterrupt]:
+        with pytest.raises(TypeError, match="class of exceptions"):
+            interp.interrupt(bad)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        interp.interrupt(Enough, Enough)  # type: ignore[call-arg]
+
+    class Hidden(Exception):
+        lock = threading.Lock()
+
+    told, tell = create_channel()
+    interp.prepare_main(told=tell)
+    run = start(interp.exec, LOOP)
+    told.recv(WAIT)
+    with pytest.raises(NotShareableError):
+        interp.interrupt(Hidden)
+    assert not run.done()
+    interp.interrupt()
+    with pytest.raises(ExecutionFailed):
+        run.result(WAIT)
+
+
+def test_from_another_thread_of_it(interp: Interpreter) -> None:
+    _told, tell = create_channel()
+    interp.prepare_main(told=tell)
+    with pytest.raises(ExecutionFailed, match="KeyboardInterrupt"):
+        interp.exec(
+            "import subinterpreters as si, threading\n"
+            "thread = threading.Thread(target=si.get_current().interrupt)\n"
+            "thread.start()\n"
+            "while True: pass"
+        )
+    interp.exec("thread.join()")
+
+
+def test_in_a_nested_run(interp: Interpreter) -> None:
+    """Each can be interrupted: the inner one, and the outer one once the inner one is done."""
+    told, tell = create_channel()
+    wait, go = create_channel()
+    with create() as inner:
+        run = start(interp.call, call_on, inner, loop, tell)
+        told.recv(WAIT)
+        inner.interrupt(Enough)
+        error: Any = run.exception(WAIT)
+        assert isinstance(error, Enough)
+        run = start(interp.call, call_on, inner, receive, tell, wait)
+        told.recv(WAIT)
+        assert interp.interrupt(Enough)
+        time.sleep(0.02)
+        assert not run.done()
+        go.send("done")
+        assert isinstance(run.exception(WAIT), Enough)
+        assert inner.call(len, "ab") == 2
+    assert interp.call(len, "abc") == 3
+
+
+def test_many_threads_use_it_in_turn(interp: Interpreter) -> None:
+    """Threads that ended leave nothing behind that an interruption goes to instead."""
+    told, tell = create_channel()
+    for n in range(60):
+        run = start(interp.call, loop, tell)
+        told.recv(WAIT)
+        interp.interrupt(Enough)
+        assert isinstance(run.exception(WAIT), Enough), n
+        thread = threading.Thread(target=interp.call, args=[len, "x"])
+        thread.start()
+        thread.join()
+
+
+def test_interrupts_from_all_sides(interp: Interpreter) -> None:
+    told, tell = create_channel()
+    for _ in range(20):
+        run = start(interp.call, loop, tell)
+        told.recv(WAIT)
+        others = [start(until_it_ends, interp, run, Enough) for _ in range(4)]
+        assert isinstance(run.exception(WAIT), (Enough, ExecutionFailed))
+        for each in others:
+            each.exception(WAIT)
+        assert interp.call(len, "abc") == 3
+
+
+# ---- time-outs -----------------------------------------------------------------------------------
+
+CATCHES = """
+told.send(None)
+try:
+    while True:
+        pass
+except BaseException:
+    pass
+while True:
+    pass
+"""
+
+
+def test_time_outs(interp: Interpreter) -> None:
+    recv, _send = create_channel()
+    _told, tell = create_channel()
+    interp.prepare_main(recv=recv, told=tell)
+    for code in LOOP, CATCHES, "recv.recv()", "recv.recv(timeout=1000)":
+        with pytest.raises(TimeoutError, match="was interrupted") as info:
+            interp.exec(code, timeout=0.05)
+        assert "KeyboardInterrupt" in str(info.value.__cause__)
+    for function, args in (loop, (tell,)), (receive, (tell, recv)):
+        with pytest.raises(TimeoutError, match="was interrupted"):
+            interp.call(function, *args, timeout=0.05)
+    with pytest.raises(TimeoutError):
+        interp.exec("recv.recv()", timeout=0)
+    interp.exec("x = 1", timeout=WAIT)
+    assert interp.call(len, "abc", timeout=WAIT) == 3
+    with pytest.raises(ExecutionFailed, match="ZeroDivisionError"):
+        interp.exec("1 / 0", timeout=WAIT)
+    with pytest.raises(KeyError):
+        interp.call(eval, "{}[1]", timeout=WAIT)
+    with pytest.raises(InterpreterClosedError):
+        interp.close() or interp.exec("x", timeout=1)  # type: ignore[func-returns-value]
+
+
+def test_code_that_does_not_react(interp: Interpreter) -> None:
+    interp.exec("import time, subinterpreters")
+    _recv, _send = create_channel()
+    read, write = os.pipe()
+    interp.prepare_main(fd=read)
+    try:
+        with pytest.raises(TimeoutError, match="did not react"):
+            interp.exec("import os; os.read(fd, 1)", timeout=0.01)
+        assert interp.is_running()
+    finally:
+        os.write(write, b"x")
+    interp.close(timeout=WAIT)
+    os.close(read)
+    os.close(write)
+
+
+# ---- Ctrl-C --------------------------------------------------------------------------------------
+
+BEGIN = """
+import os, signal, sys, threading, time
+import subinterpreters as si
+
+kind = sys.argv[1]
+interp = si.create(isolation=kind)
+told, tell = si.create_channel()
+nobody, never = si.create_channel()
+interp.prepare_main(told=tell, nobody=nobody)
+LOOP = "told.send(None)\\nwhile True: pass"
+
+def loop(told):
+    told.send(None)
+    while True:
+        pass
+
+def press(times=1):
+    def run():
+        for _ in range(times):
+            told.recv(timeout=20)
+            os.kill(os.getpid(), signal.SIGINT)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+def interrupted(function, *args, **kwargs):
+    thread = press()
+    try:
+        function(*args, **kwargs)
+    except KeyboardInterrupt as error:
+        assert not isinstance(error, si.InterpreterError), error
+    else:
+        raise AssertionError("not interrupted")
+    thread.join()
+    assert interp.call(len, "abc") == 3
+"""
+
+CTRL_C = {
+    "exec": "interrupted(interp.exec, LOOP)",
+    "call": "interrupted(interp.call, loop, tell)",
+    "again": "for _ in range(20): interrupted(interp.exec, LOOP)",
+    "time-out": "interrupted(interp.exec, LOOP, timeout=100)",
+    "wait": "interrupted(interp.exec, 'told.send(None); nobody.recv()')",
+    "queue": "q = si.create_queue(); interp.prepare_main(q=q)\n"
+    "interrupted(interp.exec, 'told.send(None); q.get()')",
+    "nested": """
+for inner_kind in ([kind, "private"]):
+    inner = si.create(isolation=inner_kind)
+    inner.prepare_main(told=tell, nobody=nobody)
+    for code in LOOP, "told.send(None); nobody.recv()":
+        interrupted(interp.call, inner.exec, code)
+        assert inner.call(len, "abc") == 3
+    inner.close()
+""",
+    "caught": """
+press()
+code = '''
+try:
+    told.send(None)
+    while True: pass
+except KeyboardInterrupt:
+    caught = True
+'''
+try:
+    interp.exec(code)
+    for _ in range(100000): pass
+except KeyboardInterrupt:
+    pass
+else:
+    raise AssertionError("it was swallowed")
+assert interp.call(eval, "caught") is True
+""",
+    "handler": """
+calls = []
+def handler(number, frame):
+    calls.append(number)
+signal.signal(signal.SIGINT, handler)
+press()
+interp.exec('''
+told.send(None)
+import time
+end = time.monotonic() + 0.1
+while time.monotonic() < end: pass
+ended = True
+''')
+assert calls == [signal.SIGINT], calls
+assert interp.call(eval, "ended") is True
+""",
+    "handler that raises": """
+class Told(Exception): pass
+def handler(number, frame):
+    raise Told
+signal.signal(signal.SIGINT, handler)
+press()
+try:
+    interp.exec('''
+told.send(None)
+import time
+end = time.monotonic() + 0.1
+while time.monotonic() < end: pass
+ended = True
+''')
+except Told:
+    pass
+else:
+    raise AssertionError
+assert interp.call(eval, "ended") is True
+""",
+    "set later": """
+interp.exec("pass")
+signal.signal(signal.SIGINT, lambda *args: None)
+thread = press()
+interp.exec("told.send(None)")
+thread.join()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupted(interp.exec, LOOP)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+interp.exec("pass")
+os.kill(os.getpid(), signal.SIGINT)
+interp.exec("pass")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupted(interp.exec, LOOP)
+""",
+    "idle": """
+interp.exec("pass")
+for _ in range(100):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000): pass
+    except KeyboardInterrupt:
+        pass
+    else:
+        raise AssertionError
+    interp.exec("for each in range(3000): pass")
+""",
+    "before a run": """
+# a signal that came just before is not lost
+import _thread
+interp.exec("pass")
+for _ in range(50):
+    try:
+        _thread.interrupt_main()
+        interp.exec("while True: pass")
+    except KeyboardInterrupt:
+        pass
+""",
+    "race": """
+# whenever it comes: one KeyboardInterrupt for each signal, and nothing else
+import random
+seed = random.randrange(1 << 32)
+rng = random.Random(seed)
+asked, ask = si.create_channel()
+sent, send = si.create_channel()
+def kill():
+    for pause in asked:
+        for _ in range(pause): pass
+        os.kill(os.getpid(), signal.SIGINT)
+        send.send(None)
+threading.Thread(target=kill, daemon=True).start()
+for round in range(400):
+    got = 0
+    try:
+        ask.send(rng.randrange(3000))
+        try:
+            while True:
+                interp.exec("for each in range(100): pass")
+        except KeyboardInterrupt:
+            got += 1
+        for _ in range(5):
+            interp.exec("for each in range(500): pass")
+        sent.recv(timeout=20)
+        interp.exec("for each in range(500): pass")
+    except BaseException as error:
+        print("seed", seed, "round", round, file=sys.stderr)
+        raise
+    assert got == 1
+""",
+    "other thread": """
+# code that another thread runs goes on
+thread = threading.Thread(target=interp.exec, args=["told.send(None); assert nobody.recv() == 5"])
+thread.start()
+told.recv()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(20)
+except KeyboardInterrupt:
+    pass
+assert interp.is_running()
+never.send(5)
+thread.join()
+""",
+    "several": """
+others = [si.create(isolation=kind) for _ in range(3)]
+for each in others:
+    each.prepare_main(told=tell, nobody=nobody)
+for each in others:
+    interrupted(each.exec, LOOP)
+""",
+}
+
+
+@pytest.mark.parametrize("what", CTRL_C)
+@pytest.mark.parametrize("kind", KINDS)
+def test_ctrl_c(kind: str, what: str) -> None:
+    run_script(BEGIN + CTRL_C[what] + "\nprint('end')", kind)
+
+
+UNCAUGHT = """
+print("ready", flush=True)
+interp.exec("while True: pass")
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ctrl_c_that_nobody_catches(kind: str) -> None:
+    code = BEGIN + UNCAUGHT
+    with subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-P", "-c", code, kind],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            _, stderr = process.communicate(timeout=WAIT)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGINT, stderr
+    assert "KeyboardInterrupt" in stderr
+    assert not any(crash in stderr for crash in CRASHES), stderr
