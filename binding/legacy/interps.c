@@ -43,6 +43,8 @@ static PyObject *
 raise_run(subi_result r, subi_interp *i)
 {
     switch (r) {
+    case SUBI_INTERRUPTED:
+        break;  // there is an exception
     case SUBI_BUSY:
         PyErr_SetString(PyExc_RuntimeError, "interpreter already running");
         break;
