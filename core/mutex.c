@@ -207,7 +207,7 @@ static subi_result
 may_release(const mutex *m, int64_t interp)
 {
     if (m->owner_died) {
-        return SUBI_OWNER_DIED;
+        return subi_is_shut_down() ? SUBI_CLOSED : SUBI_OWNER_DIED;
     }
     if (m->depth > 0 && (m->base.kind == SUBI_LOCK || is_mine(m, interp))) {
         return SUBI_OK;

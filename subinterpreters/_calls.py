@@ -167,6 +167,33 @@ def _worker(interp: Interpreter) -> Worker:
         return worker
 
 
+class _Job:
+    """A call of a function that can be told not to begin."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._ended = threading.Event()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            if self._abandoned:
+                return None
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            self._ended.set()
+
+    def abandon(self, interp: Interpreter) -> None:
+        """Keep it from beginning; if it has begun, interrupt it."""
+        with self._lock:
+            self._abandoned = True
+        deadline = time.monotonic() + GRACE
+        while not self._ended.wait(0.05) and time.monotonic() < deadline and interp.interrupt():
+            pass
+
+
 def _in_time(
     interp: Interpreter, timeout: float, function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
@@ -174,7 +201,12 @@ def _in_time(
     timeout = _in_limits(timeout)
     if interp.is_running():
         raise InterpreterError(f"interpreter {interp.id} is already running")
-    future = _worker(interp).submit(function, *args, **kwargs)
+    job = _Job(function)
+    try:
+        future = _worker(interp).submit(job, *args, **kwargs)
+    except BaseException:  # a handler of signals has raised, when it may have begun
+        job.abandon(interp)
+        raise
     error: BaseException | None = None
     try:
         try:

@@ -19,6 +19,13 @@ from subinterpreters import create, create_channel, select
 KINDS = ["private"] if sys.version_info < (3, 12) else ["own", "shared", "private"]
 DEFAULT = KINDS[0]
 
+# Those in which code that computes lets others have the GIL (on 3.12 not that of another interpreter).
+YIELDING_KINDS = [kind for kind in KINDS if kind != "shared" or sys.version_info >= (3, 13)]
+
+# Those in which an event loop can run beside another one: on 3.12 two loops in one Python runtime end
+# the process, also with nothing but CPython's own modules.
+LOOP_KINDS = KINDS if sys.version_info[:2] != (3, 12) else ["private"]
+
 # With SUBI_TEST_LONG=1 some tests go on for minutes.
 LONG = os.environ.get("SUBI_TEST_LONG") == "1"
 

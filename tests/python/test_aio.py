@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from support import KINDS, WAIT, run_script, start
+from support import LOOP_KINDS, WAIT, run_script, start
 
 from subinterpreters import (
     ChannelClosedError,
@@ -309,7 +309,7 @@ def test_a_storm_of_cancellations(capacity: int | None) -> None:
 
 @pytest.mark.parametrize("code", [ECHO, BLOCKING_ECHO], ids=["loop", "thread"])
 @pytest.mark.parametrize("capacity", [None, 0, 1])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOOP_KINDS)
 def test_with_an_interpreter(kind: str, capacity: int | None, code: str) -> None:
     with create(isolation=kind) as interp:  # type: ignore[arg-type]
         ask, asking = create_channel(capacity)
@@ -331,7 +331,7 @@ def test_with_an_interpreter(kind: str, capacity: int | None, code: str) -> None
         running.result(WAIT)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOOP_KINDS)
 def test_a_loop_only_in_the_interpreter(kind: str) -> None:
     with create(isolation=kind) as interp:  # type: ignore[arg-type]
         ask, asking = create_channel(0)
@@ -386,7 +386,7 @@ loop.run_until_complete(main())
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOOP_KINDS)
 def test_an_interpreter_that_is_closed_while_it_waits(kind: str) -> None:
     recv, send = create_channel()
     full, fill = create_channel(1)
@@ -506,7 +506,7 @@ told.recv()
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOOP_KINDS)
 def test_the_process_ends_while_a_loop_waits(kind: str) -> None:
     run_script(EXIT, kind, traceback=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from support import KINDS, WAIT, start
+from support import LOOP_KINDS, WAIT, start
 
 from subinterpreters import (
     UNBOUND,
@@ -95,7 +95,7 @@ def test_bad_input() -> None:
     assert queue.empty()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOOP_KINDS)
 def test_with_an_interpreter(kind: Any) -> None:
     with create(isolation=kind) as interp:
         ask, answer = create_queue(1), create_queue(1)
@@ -135,7 +135,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("waits", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOOP_KINDS)
 def test_items_of_a_closed_interpreter(kind: Any, waits: bool) -> None:
     async def main() -> None:
         queue = create_queue()
@@ -158,7 +158,7 @@ def test_items_of_a_closed_interpreter(kind: Any, waits: bool) -> None:
 @pytest.mark.parametrize(
     ("default", "got"), [(UNBOUND, UNBOUND), (UNBOUND_REMOVE, "own"), (None, "theirs")]
 )
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOOP_KINDS)
 def test_the_default_of_the_queue(kind: Any, default: Any, got: Any) -> None:
     queue = create_queue(unbounditems=default)
     with create(isolation=kind) as interp:

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
-from support import KINDS, WAIT, run_script, start
+from support import WAIT, YIELDING_KINDS, run_script, start
 
 from subinterpreters import (
     ExecutionFailed,
@@ -22,7 +22,7 @@ from subinterpreters import (
 )
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=YIELDING_KINDS)
 def interp(request: pytest.FixtureRequest) -> Iterator[Interpreter]:
     with create(isolation=request.param) as interp:
         yield interp

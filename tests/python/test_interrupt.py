@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support import CRASHES, KINDS, WAIT, run_script, start
+from support import CRASHES, WAIT, YIELDING_KINDS, run_script, start
 
 import subinterpreters
 from subinterpreters import (
@@ -52,7 +52,7 @@ def call_on(inner: Interpreter, function: Any, *args: Any) -> Any:
     return result
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=YIELDING_KINDS)
 def interp(request: pytest.FixtureRequest) -> Iterator[Interpreter]:
     with create(isolation=request.param) as each:
         yield each
@@ -571,7 +571,7 @@ for each in others:
 
 
 @pytest.mark.parametrize("what", CTRL_C)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", YIELDING_KINDS)
 def test_ctrl_c(kind: str, what: str) -> None:
     run_script(BEGIN + CTRL_C[what] + "\nprint('end')", kind)
 
@@ -582,7 +582,7 @@ interp.exec("while True: pass")
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", YIELDING_KINDS)
 def test_ctrl_c_that_nobody_catches(kind: str) -> None:
     code = BEGIN + UNCAUGHT
     with subprocess.Popen(

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import KINDS, WAIT, run_script, start
+from support import KINDS, WAIT, YIELDING_KINDS, run_script, start
 
 from subinterpreters import Interpreter, create, create_channel, get_current, get_main
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=YIELDING_KINDS)
 def interp(request: pytest.FixtureRequest) -> Iterator[Interpreter]:
     with create(isolation=request.param, name="its name") as interp:
         yield interp

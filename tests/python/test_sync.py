@@ -638,7 +638,8 @@ if interp:
 threading.Thread(target=interrupt).start()
 begun.set()
 try:
-    interp.exec(blocked) if interp else exec(blocked)
+    # exec() of a text would make the process end by SIGINT, before 3.14
+    interp.exec(blocked) if interp else exec(compile(blocked, "blocked", "exec"))
 except KeyboardInterrupt:
     print("interrupted", time.monotonic() - sent)
 if "condition" in blocked:
