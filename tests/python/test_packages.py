@@ -14,7 +14,7 @@ import pytest
 from support import IN_PARALLEL, LONG, run_script
 
 # How often numpy is imported in new interpreters: 200 times on one version.
-TIMES = 200 if LONG or sys.version_info[:2] == (3, 14) else 30
+TIMES = 200 if LONG else 60 if sys.version_info[:2] == (3, 14) else 30
 
 # package: code that leaves what it found out in `result`, as text
 TASKS = {
