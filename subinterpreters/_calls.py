@@ -132,20 +132,13 @@ class Worker:
         self._lock = threading.Lock()
         self._last: Future[Any] | None = None
         self.tasks = 0  # submitted and not done
-        self.broken = False  # of no use any more
-        # The thread is there before anything runs on it, so that Ctrl-C does not come in its start.
+        # The thread is there before anything runs on it: when Ctrl-C comes while one is started, the
+        # executor does not know it, and nobody makes it end.
         self._executor.submit(int).result()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         with self._lock:
-            try:
-                self._last = future = self._executor.submit(function, *args, **kwargs)
-            except BaseException:
-                # A handler of signals may have raised when the executor had started a thread that it does
-                # not know: this one makes it end.
-                self.broken = True
-                self._executor.shutdown(wait=False)
-                raise
+            self._last = future = self._executor.submit(function, *args, **kwargs)
             self.tasks += 1
         future.add_done_callback(self._count_done)
         return future
@@ -171,7 +164,7 @@ _making = threading.Lock()
 
 def _worker(interp: Interpreter) -> Worker:
     with _making:
-        if interp._worker is None or interp._worker.broken:
+        if interp._worker is None:
             interp._worker = Worker(interp)
         worker: Worker = interp._worker
         return worker
