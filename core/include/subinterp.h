@@ -618,9 +618,9 @@ SUBI_EXPORT void subi_reserve_done(void);
 
 // ---- private copies of shared objects ------------------------------------------------------
 
-// A slot is one set of copies: one libpython, and whatever calls Python, each loaded from a file of
-// its own that is bound to the others. So the process can have many Python runtimes. Libraries that
-// do not call Python are not copied: the process has one of each.
+// A slot is one set of copies: one libpython, and whatever calls Python or counts on its GIL, each
+// loaded from a file of its own that is bound to the others. So the process can have many Python
+// runtimes. Other libraries are not copied: the process has one of each.
 //
 // On failure these return NULL or an error, and subi_slot_error says why.
 typedef struct subi_slot subi_slot;
@@ -636,8 +636,8 @@ SUBI_EXPORT subi_result subi_slot_open(const char *libpython, subi_slot **out);
 SUBI_EXPORT subi_result subi_libpython_set(const char *path);
 SUBI_EXPORT const char *subi_libpython(void);
 
-// As dlopen, for the slot: loads a copy of what calls Python, and anything else itself. The handle
-// stays the slot's.
+// As dlopen, for the slot: loads a copy of what each slot has to have for itself, and anything else
+// itself. The handle stays the slot's.
 SUBI_EXPORT void *subi_slot_load(subi_slot *s, const char *path, int flags);
 
 // A symbol of the slot's libpython; NULL: it has none of that name.

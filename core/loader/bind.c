@@ -18,6 +18,10 @@ static const char *const python_prefixes[] = {"Py", "_Py", NULL};
 // interpreter that has registered with it, and whatever needs it follows.
 static const char *const python_words[] = {"PyObject", "PyInterpreter", "LLVMPY_", NULL};
 
+// GNU readline (and libedit in its place) and the terminfo of ncurses keep the one terminal in variables
+// with no lock, and count on Python's GIL for that: of these each slot has its own, as a process would.
+static const char *const unlocked_words[] = {"rl_initialize", "tgetent", NULL};
+
 bool
 subi__is_libpython(const subi_slot *s, const char *name)
 {
@@ -31,6 +35,13 @@ subi__calls_python(const subi__source *source)
     const char *why;
     return subi__elf_wants(source->bytes, source->size, python_prefixes, &wants, &why) == SUBI_OK &&
            (wants || subi__elf_mentions(source->bytes, source->size, python_words));
+}
+
+bool
+subi__is_copied(const subi__source *source)
+{
+    return subi__calls_python(source) ||
+           subi__elf_mentions(source->bytes, source->size, unlocked_words);
 }
 
 static bool
@@ -76,7 +87,7 @@ is_user(const subi__source *user, const subi__source *library)
     return user != NULL;
 }
 
-// Copies the library if it calls Python.
+// Copies the library if each slot has to have its own.
 static bool
 bind_found(subi__binding *b, const char *needed, const subi__source *library)
 {
@@ -87,7 +98,7 @@ bind_found(subi__binding *b, const char *needed, const subi__source *library)
     }
     switch (subi__load(b->slot, library, RTLD_NOW, &handle, &c)) {
     case SUBI__LOADED:
-        b->calls_python = true;
+        b->copied = true;
         return add_rename(b, needed, c->name);
     case SUBI__PLAIN:
         share(library->path);
@@ -120,7 +131,7 @@ bind_library(const char *needed, void *arg)
     subi__binding *b = arg;
     subi__source library;
     if (subi__is_libpython(b->slot, needed)) {
-        b->calls_python = true;
+        b->copied = true;
         return add_rename(b, needed, b->slot->soname);
     }
     subi_result r = subi__search(b->source, needed, &library);
@@ -141,7 +152,7 @@ void
 subi__bind(subi__binding *b, subi_slot *s, const subi__source *source)
 {
     const char *why;
-    *b = (subi__binding){.slot = s, .source = source, .calls_python = subi__calls_python(source)};
+    *b = (subi__binding){.slot = s, .source = source, .copied = subi__is_copied(source)};
     subi__mix(&b->bound, s->soname);
     subi__elf_needed(source->bytes, source->size, bind_library, b, &why);
 }

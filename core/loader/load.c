@@ -207,7 +207,7 @@ subi__load(subi_slot *s, const subi__source *source, int flags, void **handle, s
     subi__binding b;
     subi__bind(&b, s, source);
     subi__outcome became = b.failed ? SUBI__FAILED : SUBI__PLAIN;
-    if (b.calls_python && !b.failed) {
+    if (b.copied && !b.failed) {
         became = load_copy(s, source, &b, *c != NULL, flags, handle, c);
     }
     else if (b.unfound_count > 0 && !b.failed && !check_plain(source, &b)) {
@@ -314,7 +314,7 @@ find_loaded(subi_slot *s, const subi__source *source, int flags)
     if (c != NULL && subi__is_loaded(c->path)) {
         open_again(s, source->path, c, flags, &handle);
     }
-    else if (!subi__calls_python(source)) {
+    else if (!subi__is_copied(source)) {
         handle = subi__load_system(s, source->path, flags);
     }
     return handle;

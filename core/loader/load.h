@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Loading into a slot: copies of what calls Python, anything else itself.
+// Loading into a slot: copies of what calls Python or has no locks, anything else itself.
 #ifndef SUBI_LOAD_H
 #define SUBI_LOAD_H
 
@@ -9,11 +9,11 @@
 // What became of a file.
 typedef enum subi__outcome {
     SUBI__LOADED,  // as a copy
-    SUBI__PLAIN,   // it does not call Python
+    SUBI__PLAIN,   // it is shared by all
     SUBI__FAILED,  // the error is set
 } subi__outcome;
 
-// Loads a copy of source, if it calls Python, and of what it needs.
+// Loads a copy of source, if each slot has to have its own, and of what it needs.
 subi__outcome subi__load(subi_slot *s, const subi__source *source, int flags, void **handle,
                          subi__loaded **c);
 

@@ -22,7 +22,7 @@ typedef struct subi__loaded {
     char path[PATH_MAX];
 } subi__loaded;
 
-// A library that does not call Python, nor does any that it needs. Many need the same ones, which
+// A library that all slots share, and all that it needs. Many need the same ones, which
 // need the same ones: each is looked through once.
 typedef struct subi__plain {
     struct subi__plain *next;

@@ -725,6 +725,28 @@ def test_tls_handshake(tmp_path):
     )
 
 
+def test_terminals():
+    """What readline and curses know of the terminal has no lock: each interpreter has its own."""
+    pytest.importorskip("readline")
+    each(
+        """
+        import curses, readline, threading
+        assert readline.get_current_history_length() == 0
+        for n in range(1000):
+            readline.add_history(f"{expected_id} {n}")
+            readline.parse_and_bind(f'"\\\\C-x{n % 10}": "{expected_id}"')
+            readline.get_completer_delims()
+        lines = [readline.get_history_item(n + 1) for n in range(1000)]
+        assert lines == [f"{expected_id} {n}" for n in range(1000)]
+        for _ in range(20):
+            curses.setupterm("xterm")
+            assert curses.tparm(curses.tigetstr("cup"), 4, 6) == b"\\x1b[5;7H"
+        readline.clear_history()
+        """,
+        many=4,
+    )
+
+
 @pytest.mark.timeout(3600 if LONG else 120)
 def test_import_storm():
     each(
