@@ -14,6 +14,9 @@
 #define SUBI_HANDLE_MEMORY_VIEW 'v'
 #define SUBI_HANDLE_MEMORY      'M'
 
+// Of bytes that are lent until the receiver has copied them.
+#define SUBI_HANDLE_BYTES 'b'
+
 // The size of what follows a layout in a message.
 size_t subi_buffer_rest_size(const buffer_layout *layout);
 

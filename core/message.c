@@ -2,7 +2,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "subinterp.h"
+#include "platform.h"
+
+// malloc makes a mapping for each block of that size, whatever has been freed before (see mallopt), so
+// that advice on its pages ends with it.
+#define LARGE ((size_t)32 << 20)
 
 struct subi_block {
     _Atomic size_t references;
@@ -12,6 +16,14 @@ struct subi_block {
     subi_segment *segments;  // NULL when segment_room is 0
     unsigned char bytes[];
 };
+
+void
+subi_will_fill(void *memory, size_t size)
+{
+    if (size >= LARGE) {
+        subi__advise_large_pages(memory, size);
+    }
+}
 
 void
 subi_message_fini(subi_message *m)
@@ -35,6 +47,7 @@ subi_block_new(size_t size)
         b->segment_count = 0;
         b->segment_room = 0;
         b->segments = NULL;
+        subi_will_fill(b->bytes, size);
     }
     return b;
 }
@@ -85,6 +98,7 @@ subi_block_resize(subi_block **b, size_t size)
         return SUBI_NOMEM;
     }
     moved->size = size;
+    subi_will_fill(moved->bytes, size);
     *b = moved;
     return SUBI_OK;
 }

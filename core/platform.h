@@ -36,6 +36,10 @@ subi__spin_hint(void)
 #endif
 }
 
+// Its memory, all of which is about to be written, had better be of large pages: 64 MB are 16,384 page
+// faults otherwise, which take more time than the writing.
+void subi__advise_large_pages(void *memory, size_t size);
+
 // How many processors this process may run on, at least 1.
 int subi__processor_count(void);
 

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -94,6 +95,17 @@ subi_thread_is_initial(void)
         answer = syscall(SYS_gettid) == getpid() ? YES : NO;
     }
     return answer == YES;
+}
+
+void
+subi__advise_large_pages(void *memory, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)memory + size) & ~(page - 1);
+    if (start < end) {
+        madvise((void *)start, end - start, MADV_HUGEPAGE);  // no more than advice
+    }
 }
 
 int

@@ -107,7 +107,9 @@ new_str(int class, size_t length, const void *units)
     static const Py_UCS4 max_of_class[] = {0x7f, 0xff, 0xffff, 0, 0x10ffff};
     PyObject *s = PyUnicode_New((Py_ssize_t)length, max_of_class[class]);
     if (s != NULL && length > 0) {
-        memcpy(PyUnicode_DATA(s), units, length * (size_t)PyUnicode_KIND(s));
+        size_t size = length * (size_t)PyUnicode_KIND(s);
+        subi_will_fill(PyUnicode_DATA(s), size);
+        memcpy(PyUnicode_DATA(s), units, size);
     }
     return s;
 }
@@ -145,6 +147,17 @@ read_str(reader *r)
 }
 
 static PyObject *
+new_bytes(const void *data, size_t size)
+{
+    PyObject *obj = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (obj != NULL && size > 0) {
+        subi_will_fill(PyBytes_AS_STRING(obj), size);
+        memcpy(PyBytes_AS_STRING(obj), data, size);
+    }
+    return obj;
+}
+
+static PyObject *
 read_sized(reader *r, codec_tag tag)
 {
     uint64_t n;
@@ -156,7 +169,7 @@ read_sized(reader *r, codec_tag tag)
         return NULL;
     }
     if (tag == CODEC_BYTES) {
-        return PyBytes_FromStringAndSize((const char *)p, (Py_ssize_t)n);
+        return new_bytes(p, n);
     }
 #if PY_VERSION_HEX >= 0x030D0000
     return PyLong_FromNativeBytes(p, n, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
@@ -509,6 +522,8 @@ read_handle(reader *r)
     case SUBI_HANDLE_BUFFER:
     case SUBI_HANDLE_MEMORY_VIEW:
         return read_buffer(r, segment);
+    case SUBI_HANDLE_BYTES:
+        return new_bytes(segment->data, segment->size);  // then the sender has its own back
     case SUBI_HANDLE_MEMORY:
         return subi_shared_buffer_unpack(r->state, segment);
     case SUBI_HANDLE_QUEUE:

@@ -17,6 +17,7 @@
 
 #define WRITE_FIRST 128
 #define GROW_FAST   (16 * 1024)
+#define LEND_BYTES  ((Py_ssize_t)1 << 17)  // bytes so long are copied once, by the receiver
 #define LONG_TEXT   64  // bytes: a str or bytes so long is worth a look at whether it was written
 
 typedef struct writer {
@@ -213,6 +214,38 @@ write_buffer(writer *w, PyObject *obj)
 {
     outgoing_buffer b;
     return subi_buffer_open(w->state, obj, &b) < 0 ? -1 : write_opened(w, &b);
+}
+
+static int
+write_all_bytes(writer *w, PyObject *obj)
+{
+    return write_sized(w, CODEC_BYTES, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
+}
+
+// The receiver makes a copy of its own when it takes the message: until then obj stays. An interpreter
+// that can lend nothing (buffer.c) makes a copy for the message.
+static int
+write_long_bytes(writer *w, PyObject *obj)
+{
+    outgoing_buffer b;
+    if (subi_buffer_open(w->state, obj, &b) < 0) {
+        if (!PyErr_ExceptionMatches(w->state->NotShareableError)) {
+            return -1;
+        }
+        PyErr_Clear();
+        return write_all_bytes(w, obj);
+    }
+    subi_segment segment = subi_export_segment(b.opened, b.view->buf, (size_t)b.view->len);
+    int r = write_handle(w, SUBI_HANDLE_BYTES, segment);
+    subi_buffer_done(&b);
+    return r;
+}
+
+static int
+write_bytes(writer *w, PyObject *obj)
+{
+    bool is_long = PyBytes_GET_SIZE(obj) >= LEND_BYTES && w->state != NULL;
+    return is_long ? write_long_bytes(w, obj) : write_all_bytes(w, obj);
 }
 
 // -1 without an exception.
@@ -518,7 +551,7 @@ write_compound(writer *w, PyObject *obj, PyTypeObject *type)
         return write_long_str(w, obj);
     }
     if (type == &PyBytes_Type) {
-        return write_sized(w, CODEC_BYTES, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
+        return write_bytes(w, obj);
     }
     return write_else(w, obj);
 }
@@ -543,7 +576,7 @@ write_simple(writer *w, PyObject *obj, PyTypeObject *type)
         return write_tag(w, obj == Py_True ? CODEC_TRUE : CODEC_FALSE);
     }
     if (type == &PyBytes_Type && PyBytes_GET_SIZE(obj) < LONG_TEXT) {
-        return write_sized(w, CODEC_BYTES, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
+        return write_all_bytes(w, obj);
     }
     return type == &PyComplex_Type ? write_complex(w, obj) : 1;
 }

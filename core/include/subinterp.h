@@ -134,6 +134,9 @@ subi_message_block(subi_block *block)
 // Frees what the message owns and makes it none.
 SUBI_EXPORT void subi_message_fini(subi_message *m);
 
+// That much memory from malloc is about to be written, all of it: makes that cheaper if it is a lot.
+SUBI_EXPORT void subi_will_fill(void *memory, size_t size);
+
 // A block of `size` uninitialised bytes, no segments, one reference. NULL: out of memory.
 SUBI_EXPORT subi_block *subi_block_new(size_t size);
 SUBI_EXPORT void subi_block_hold(subi_block *b);

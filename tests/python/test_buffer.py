@@ -592,6 +592,73 @@ send.send(memory)
         assert told.recv(timeout=WAIT) == "finalized"
 
 
+# ---- long bytes: lent until the receiver has copied them ----------------------------------------
+
+LONG_BYTES = """
+import sys
+data = bytes(range(256)) * 4096
+before = sys.getrefcount(data)
+send.send({"key": [data, data]})
+"""
+
+
+def check_long_bytes(got):
+    one, two = got["key"]
+    assert type(one) is bytes and one is two and one == bytes(range(256)) * 4096
+
+
+@in_each_kind
+def test_long_bytes_are_lent(kind):
+    recv, send = subinterpreters.create_channel()
+    with subinterpreters.create(isolation=kind) as interp:
+        interp.prepare_main(send=send)
+        interp.exec(LONG_BYTES + "assert sys.getrefcount(data) > before")
+        check_long_bytes(recv.recv())
+        until(lambda: interp.call(eval, "sys.getrefcount(data) == before"))
+
+
+@in_each_kind
+def test_long_bytes_of_an_interpreter_that_closed(kind):
+    recv, send = subinterpreters.create_channel()
+    with subinterpreters.create(isolation=kind) as interp:
+        interp.prepare_main(send=send)
+        interp.exec(LONG_BYTES)
+    check_long_bytes(recv.recv())
+
+
+@in_each_kind
+def test_long_bytes_of_an_interpreter_that_ends(kind):
+    """It can lend nothing any more."""
+    recv, send = subinterpreters.create_channel()
+    subinterpreters.set_reserve_limit(0)
+    try:
+        with subinterpreters.create(isolation=kind) as interp:
+            interp.prepare_main(send=send)
+            interp.exec("""
+import sys
+class Late:
+    def __del__(self): self.send.send({"key": self.both})
+Late.send = send
+data = bytes(range(256)) * 4096
+Late.both = [data, data]
+sys.late = Late()
+""")
+        check_long_bytes(recv.recv(timeout=WAIT))
+    finally:
+        subinterpreters.set_reserve_limit(4)
+
+
+def test_long_bytes_of_a_foreign_interpreter():
+    theirs = pytest.importorskip("concurrent.interpreters").create()
+    queue = subinterpreters.create_queue()
+    try:
+        theirs.exec(f"import subinterpreters; queue = subinterpreters.Queue({queue.id})")
+        theirs.exec("data = bytes(range(256)) * 4096; queue.put({'key': [data, data]})")
+    finally:
+        theirs.close()
+    check_long_bytes(queue.get(timeout=WAIT))
+
+
 @in_each_kind
 def test_what_an_interpreter_lends_itself_does_not_keep_it(kind):
     told, tell = subinterpreters.create_channel()
