@@ -191,7 +191,9 @@ subi_run_here(subi_interp *i, run *r)
     if (n->output != 0) {
         subi_output_begin(n->output);
     }
+    subi_usage_begin(i);
     perform_within_limit(r, n->outer, tstate);
+    subi_usage_end(i);
     if (n->output != 0) {
         subi_output_end(n->output);
     }

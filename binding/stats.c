@@ -23,6 +23,9 @@ const char subi_stats_doc[] = PyDoc_STR(
     "    runs: how many there were since create(), with the one in progress: of exec(), call(),\n"
     "        prepare_main() and what was submitted.\n"
     "    tasks: how many calls were submitted in the caller's interpreter and are not done.\n"
+    "    cpu_seconds: processor time that these runs have used, on whatever threads, with the one in\n"
+    "        progress. Runs of less than 50 microseconds count as they took. Threads that the\n"
+    "        code started are not counted.\n"
     "    bytes: memory that Python has taken for it from the system, used or not, without its\n"
     "        code and what libraries in C allocate. Only private ones know; of others it is None,\n"
     "        since CPython does not count it for each.\n"
@@ -102,7 +105,13 @@ add_native(PyObject *stats, subi_interp *i)
     if (pinned) {
         subi_interp_unpin(i);
     }
+    PyObject *seconds =
+        counts ? PyFloat_FromDouble((double)subi_usage(i) / 1e9) : Py_NewRef(Py_None);
     if (add(stats, "runs", counts ? PyLong_FromUnsignedLongLong(runs) : Py_NewRef(Py_None)) < 0) {
+        Py_XDECREF(seconds);
+        return -1;
+    }
+    if (add(stats, "cpu_seconds", seconds) < 0) {
         return -1;
     }
     return add(stats, "bytes", counts_bytes ? PyLong_FromSize_t(bytes) : Py_NewRef(Py_None));

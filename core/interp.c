@@ -35,6 +35,7 @@ struct subi_interp {
     subi__guest guest;                               // in the workshop; see BUSY_TIME
     _Atomic uint32_t changes;  // atomic: counts changes of state, under the lock; a futex
     subi__exports exports;     // see export.h
+    subi__usage usage;         // see usage.h
 };
 
 // A first run is mostly imports, so it is as busy as the making of its interpreter was; and so is
@@ -238,6 +239,12 @@ subi_interp_state(subi_interp *i)
     subi_state state = i->state;
     subi__lock_release(&i->lock);
     return state;
+}
+
+subi__usage *
+subi__interp_usage(subi_interp *i)
+{
+    return &i->usage;
 }
 
 subi__exports *

@@ -25,6 +25,11 @@ void subi__event_free(int fd);
 void subi__event_signal(int fd);
 void subi__event_clear(int fd);
 
+// The clock of the processor time that the calling thread has used, and what such a clock says, in
+// nanoseconds; 0 when its thread has ended.
+int subi__thread_clock(void);
+int64_t subi__clock_read(int clock);
+
 // Tells the processor that this is a spin loop.
 static inline void
 subi__spin_hint(void)

@@ -37,6 +37,20 @@ subi_deadline(double seconds)
     return seconds >= left - 1 ? SUBI_FOREVER : now + (int64_t)(seconds * NS_PER_S);
 }
 
+int
+subi__thread_clock(void)
+{
+    clockid_t clock;
+    return pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_THREAD_CPUTIME_ID;
+}
+
+int64_t
+subi__clock_read(int clock)
+{
+    struct timespec ts;
+    return clock_gettime(clock, &ts) == 0 ? ts.tv_sec * NS_PER_S + ts.tv_nsec : 0;
+}
+
 subi_result
 subi__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 {

@@ -54,6 +54,7 @@ class _Stats(TypedDict):
     isolation: _Isolation
     threads: int | None
     runs: int | None
+    cpu_seconds: float | None
     tasks: int | None
     bytes: int | None
 

@@ -560,6 +560,16 @@ SUBI_EXPORT subi_result subi_reaper_stop(int64_t deadline);
 // `abandon` for those that cannot be ended, whose exports then stay for good.
 SUBI_EXPORT void subi_lingering_end(void (*abandon)(subi_interp *i, void *data));
 
+// ---- processor time ------------------------------------------------------------------------
+
+// A run in i begins and ends, on the calling thread. One at a time.
+SUBI_EXPORT void subi_usage_begin(subi_interp *i);
+SUBI_EXPORT void subi_usage_end(subi_interp *i);
+
+// The processor time that the runs in i have used, with the one in progress, in nanoseconds; parts of
+// less than 50 microseconds count as they took. By any thread.
+SUBI_EXPORT int64_t subi_usage(subi_interp *i);
+
 // ---- memory --------------------------------------------------------------------------------
 
 // Memory that belongs to no interpreter, reference counted: freed with the last reference, on whatever

@@ -19,7 +19,16 @@ def interp(request: pytest.FixtureRequest) -> Iterator[Interpreter]:
 
 def test_a_new_one(interp: Interpreter) -> None:
     stats = interp.stats()
-    assert list(stats) == ["state", "name", "isolation", "threads", "tasks", "runs", "bytes"]
+    assert list(stats) == [
+        "state",
+        "name",
+        "isolation",
+        "threads",
+        "tasks",
+        "runs",
+        "cpu_seconds",
+        "bytes",
+    ]
     assert stats["state"] == "idle"
     assert stats["name"] == "its name"
     assert stats["isolation"] == interp.isolation
@@ -95,6 +104,44 @@ def test_code_that_keeps_the_gil() -> None:
         while not running.done():
             assert interp.stats()["threads"] in (None, 0, 1)
         running.result(WAIT)
+
+
+def test_processor_time(interp: Interpreter) -> None:
+    assert interp.stats()["cpu_seconds"] == 0
+    work = "while time.thread_time() < end: pass"
+    interp.exec(f"import time\nend = time.thread_time() + 0.2\n{work}")
+    used = interp.stats()["cpu_seconds"]
+    assert used is not None
+    assert 0.2 <= used < 0.3
+    interp.exec("time.sleep(0.3)")
+    after = interp.stats()["cpu_seconds"]
+    assert after is not None
+    assert 0 <= after - used < 0.05
+
+
+def test_processor_time_of_short_runs(interp: Interpreter) -> None:
+    interp.exec("import time")
+    before, begin = interp.stats()["cpu_seconds"], time.thread_time()
+    assert before is not None
+    for _ in range(5_000):
+        interp.exec("pass")
+    used, most = interp.stats()["cpu_seconds"], time.thread_time() - begin
+    assert used is not None
+    assert 0 < used - before < most * 1.5
+
+
+def test_processor_time_of_a_run_in_progress(interp: Interpreter) -> None:
+    recv, send = create_channel()
+    interp.prepare_main(send=send)
+    running = start(interp.exec, "while True: send.send(None)")
+    for expected in (0.05, 0.1):
+        while (interp.stats()["cpu_seconds"] or 0) < expected:
+            recv.recv(timeout=WAIT)
+    while not running.done():
+        interp.interrupt()
+        while not running.done() and len(recv):
+            recv.recv(timeout=WAIT)
+    assert (interp.stats()["cpu_seconds"] or 0) >= 0.1
 
 
 def test_tasks(interp: Interpreter) -> None:
