@@ -17,7 +17,12 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from subinterpreters._subinterpreters import ExecutionFailed, Interpreter, InterpreterError
+from subinterpreters._subinterpreters import (
+    ExecutionFailed,
+    Interpreter,
+    InterpreterClosedError,
+    InterpreterError,
+)
 
 GRACE = 1.0  # seconds for interrupted code to come back
 
@@ -131,6 +136,7 @@ class Worker:
         )
         self._lock = threading.Lock()
         self._last: Future[Any] | None = None
+        self._finished = False
         self.tasks = 0  # submitted and not done
         # The thread is there before anything runs on it: when Ctrl-C comes while one is started, the
         # executor does not know it, and nobody makes it end.
@@ -138,6 +144,8 @@ class Worker:
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         with self._lock:
+            if self._finished:
+                raise InterpreterClosedError("the interpreter is being closed, or is closed")
             self._last = future = self._executor.submit(function, *args, **kwargs)
             self.tasks += 1
         future.add_done_callback(self._count_done)
@@ -149,14 +157,24 @@ class Worker:
 
     def finish(self, timeout: float | None) -> None:
         """Wait until all that was submitted is done; nothing can be submitted any more."""
-        last = self._last
-        mine = threading.get_ident() in self._idents  # in a callback of a future
-        if last is not None and not last.done():
-            if mine:
+        end = None if timeout is None else time.monotonic() + _in_limits(timeout)
+        while not self._finish_if_done():
+            last: Any = self._last
+            if self.is_here():
                 raise InterpreterError("what was submitted is not done, and waits for the caller")
-            if not wait_for([last], None if timeout is None else _in_limits(timeout)).done:
+            left = None if end is None else max(end - time.monotonic(), 0)
+            if not wait_for([last], left).done:
                 raise TimeoutError("what was submitted to the interpreter is not done")
-        self._executor.shutdown(wait=not mine)
+        self._executor.shutdown(wait=not self.is_here())
+
+    def _finish_if_done(self) -> bool:
+        with self._lock:
+            self._finished = self._last is None or self._last.done()
+            return self._finished
+
+    def is_here(self) -> bool:
+        """Return whether its thread is the caller's: this is a callback of a future."""
+        return threading.get_ident() in self._idents
 
 
 _making = threading.Lock()
@@ -204,9 +222,11 @@ def _in_time(
     timeout = _in_limits(timeout)
     if interp.is_running():
         raise InterpreterError(f"interpreter {interp.id} is already running")
-    job = _Job(function)
+    worker, job = _worker(interp), _Job(function)
+    if worker.is_here():
+        raise InterpreterError("a callback of what was submitted cannot wait for the same thread")
     try:
-        future = _worker(interp).submit(job, *args, **kwargs)
+        future = worker.submit(job, *args, **kwargs)
     except BaseException:  # a handler of signals has raised, when it may have begun
         job.abandon(interp)
         raise

@@ -807,6 +807,48 @@ def test_close_in_a_callback(fresh: Interpreter) -> None:
         fresh.call(where)
 
 
+def test_close_right_after_submit() -> None:
+    """Every call is done, or refused, whoever comes first."""
+    for kind in KINDS:
+        for _ in range(20):
+            interp = create(isolation=kind)
+            ready = threading.Barrier(3)
+
+            def submit(interp: Interpreter = interp, ready: Any = ready) -> str:
+                ready.wait()
+                try:
+                    for _ in range(1000):
+                        interp.submit(abs, -1).result(WAIT)
+                except InterpreterClosedError:
+                    return "refused"
+                return "done"
+
+            runs = [start(submit) for _ in range(2)]
+            ready.wait()
+            interp.submit(abs, -1).result(WAIT)
+            interp.close()
+            assert {each.result(WAIT) for each in runs} <= {"refused", "done"}
+
+
+def test_timeout_in_a_callback(fresh: Interpreter) -> None:
+    """It would wait for the thread that it is on."""
+    wait, go = create_channel()
+    _told, tell = create_channel()
+    first = fresh.submit(sleep_until_told, wait, tell)
+    raised: Future[Any] = Future()
+
+    def call(_: Any) -> None:
+        try:
+            raised.set_result(fresh.call(nothing, timeout=WAIT))
+        except InterpreterError as error:
+            raised.set_result(error)
+
+    first.add_done_callback(call)
+    go.send(None)
+    assert "callback" in str(raised.result(WAIT))
+    assert fresh.call(abs, -1) == 1
+
+
 def test_submit_while_another_thread_runs(fresh: Interpreter) -> None:
     wait, go = create_channel()
     told, tell = create_channel()
