@@ -9,7 +9,7 @@
 #include <Python.h>
 
 #include "compat.h"
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 
 typedef struct module_state {
     PyObject *module;  // borrowed: the module that has this state

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // What the record of an interpreter has for its exports, for export.c and reaper.c; the rest of it
-// is in subinterp.h.
+// is in subinterp_runtime.h.
 #ifndef SUBI_EXPORTS_H
 #define SUBI_EXPORTS_H
 
 #include <stdatomic.h>
 
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 
 typedef struct subi__exports {
     _Atomic(subi_export *) returned;  // atomic: a stack of those that nobody refers to any more

@@ -5,7 +5,7 @@
 
 #include "lock.h"
 #include "platform.h"
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 
 #define MOST_RUNS 16  // inside one another, that are interrupted
 

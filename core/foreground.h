@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Runs on the initial thread, for process.c; the rest of it is in subinterp.h.
+// Runs on the initial thread, for process.c; the rest of it is in subinterp_runtime.h.
 #ifndef SUBI_FOREGROUND_H
 #define SUBI_FOREGROUND_H
 

@@ -7,7 +7,7 @@
 #define SUBI_GATE_H
 
 #include "lock.h"
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 
 // A place that runs out. Lives with whoever has it; zeroed while it is nobody's.
 typedef struct subi__guest {

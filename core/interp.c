@@ -9,7 +9,7 @@
 #include "lock.h"
 #include "platform.h"
 #include "process.h"
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 #include "sync.h"
 #include "table.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The table of interpreters, for process.c, and what a record has for export.c and usage.c; the rest of it is in
-// subinterp.h.
+// subinterp_runtime.h.
 #ifndef SUBI_INTERP_H
 #define SUBI_INTERP_H
 

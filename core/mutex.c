@@ -5,6 +5,7 @@
 // Go's sync.Mutex and CPython's PyMutex, the lock is free when it is released, and the first waiter is
 // told to try its luck; when it has been waiting for FAIR by then, it gets the lock.
 #include "mutex.h"
+#include "subinterp_runtime.h"
 
 #include <assert.h>
 

@@ -6,6 +6,7 @@
 #include "lock.h"
 #include "platform.h"
 #include "select.h"
+#include "subinterp_runtime.h"
 
 typedef struct waiters {
     subi_waiter *first, **last;  // the link that ends the list

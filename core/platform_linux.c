@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #endif
 #include "platform.h"
+#include "subinterp_runtime.h"
 
 #include <errno.h>
 #include <linux/futex.h>

@@ -4,7 +4,7 @@
 #include "lock.h"
 #include "platform.h"
 #include "process.h"
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 
 #define FIRST_LIMIT_MIN   4
 #define FAILURES_ACCEPTED 4  // in a row, before only one in ATTEMPT_EVERY is tried

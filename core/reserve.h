@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The reserve of interpreters, for process.c; the rest of it is in subinterp.h.
+// The reserve of interpreters, for process.c; the rest of it is in subinterp_runtime.h.
 #ifndef SUBI_RESERVE_H
 #define SUBI_RESERVE_H
 

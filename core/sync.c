@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "sync.h"
+#include "subinterp_runtime.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "table.h"
+#include "subinterp_runtime.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 
 #include "lock.h"
 #include "platform.h"
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 #include "sync.h"
 
 struct subi_thread {

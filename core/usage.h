@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What the record of an interpreter has for usage.c; the rest of it is in subinterp.h.
+// What the record of an interpreter has for usage.c; the rest of it is in subinterp_runtime.h.
 #ifndef SUBI_USAGE_H
 #define SUBI_USAGE_H
 
 #include <stdatomic.h>
 
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 
 typedef struct subi__usage {
     _Atomic uint32_t changes;  // atomic: odd while a run is in progress

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // The folder that holds the copies, and how much there may be in it. What users want of it is in
-// subinterp.h.
+// subinterp_runtime.h.
 #ifndef SUBI_CACHE_H
 #define SUBI_CACHE_H
 
 #include <sys/stat.h>
 
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 
 // Whether what the user has set can be understood. False: the error is set.
 bool subi__cache_check(void);

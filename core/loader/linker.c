@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "linker.h"
+#include "subinterp_runtime.h"
 
 #include <dlfcn.h>
 #include <link.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What a slot has: the copies that are loaded, and what code in them has made. Users' side of it is in
-// subinterp.h.
+// subinterp_runtime.h.
 #ifndef SUBI_SLOT_H
 #define SUBI_SLOT_H
 
@@ -9,6 +9,7 @@
 
 #include "copies.h"
 #include "lock.h"
+#include "subinterp_runtime.h"
 
 // A copy that is loaded.
 typedef struct subi__loaded {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "subinterp.h"
+#include "subinterp_runtime.h"
 
 SUBI_EXPORT void *
 dlopen(const char *path, int flags)
