@@ -1,78 +1,23 @@
 // SPDX-License-Identifier: MIT
 #include "codec.h"
 
-#include <string.h>
-
-#include "buffer.h"
-#include "buffer_type.h"
-#include "channel_type.h"
-#include "descriptor_type.h"
-#include "format.h"
 #include "function.h"
-#include "legacy/ids.h"
-#include "queue_type.h"
-#include "sync/sync.h"
+#include "handles.h"
+#include "reader.h"
 
 #define NOT_REMEMBERED SIZE_MAX
 
-// A value that may be referred to again.
-typedef struct remembered {
-    PyObject *object;  // a reference; NULL: it has not been made yet
-    bool complete;     // and so is all that is in it
-} remembered;
-
-// Keys that several dicts have. References.
-typedef struct shape {
-    PyObject *keys;   // a tuple
-    PyObject *plain;  // a dict with these keys, and None for each; NULL: only one has been read
-} shape;
-
-typedef struct reader {
-    module_state *state;
-    subi_block *block;
-    const unsigned char *at, *end;
-    remembered *memo;
-    size_t memo_count, memo_room;
-    size_t loose;          // how often something incomplete has been referred to
-    unsigned depth;        // how many containers we are in
-    uint32_t shapes_used;  // bit i: shapes[i] is one; what is not is uninitialised
-    shape shapes[CODEC_SHAPES];
-    unsigned hashing;  // > 0: in what will be a key, or in a set
-} reader;
-
 // ---- bytes ------------------------------------------------------------------------------------
 
-static PyObject *
-raise_malformed(void)
+PyObject *
+subi_raise_malformed(void)
 {
     PyErr_SetString(PyExc_SystemError, "malformed message from another interpreter");
     return NULL;
 }
 
-// The next n bytes, or NULL with an exception.
-static inline const unsigned char *
-take(reader *r, size_t n)
-{
-    if ((size_t)(r->end - r->at) < n) {
-        raise_malformed();
-        return NULL;
-    }
-    r->at += n;
-    return r->at - n;
-}
-
-static inline bool
-take_into(reader *r, void *data, size_t n)
-{
-    const unsigned char *p = take(r, n);
-    if (p != NULL) {
-        memcpy(data, p, n);
-    }
-    return p != NULL;
-}
-
-static int
-read_long_number(reader *r, uint64_t *n)
+int
+subi_read_long_number(reader *r, uint64_t *n)
 {
     *n = 0;
     for (int shift = 0; shift < 64; shift += 7) {
@@ -85,18 +30,8 @@ read_long_number(reader *r, uint64_t *n)
             return 0;
         }
     }
-    raise_malformed();
+    subi_raise_malformed();
     return -1;
-}
-
-static inline int
-read_number(reader *r, uint64_t *n)
-{
-    if (r->at < r->end && *r->at < 0x80) {
-        *n = *r->at++;
-        return 0;
-    }
-    return read_long_number(r, n);
 }
 
 // ---- simple values ----------------------------------------------------------------------------
@@ -141,13 +76,13 @@ read_str(reader *r)
     }
     size_t unit = *class == 0 ? 1 : *class;
     if ((unit != 1 && unit != 2 && unit != 4) || length > (size_t)(r->end - r->at) / unit) {
-        return raise_malformed();
+        return subi_raise_malformed();
     }
     return new_str(*class, length, take(r, length * unit));
 }
 
-static PyObject *
-new_bytes(const void *data, size_t size)
+PyObject *
+subi_new_bytes(const void *data, size_t size)
 {
     PyObject *obj = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
     if (obj != NULL && size > 0) {
@@ -169,7 +104,7 @@ read_sized(reader *r, codec_tag tag)
         return NULL;
     }
     if (tag == CODEC_BYTES) {
-        return new_bytes(p, n);
+        return subi_new_bytes(p, n);
     }
 #if PY_VERSION_HEX >= 0x030D0000
     return PyLong_FromNativeBytes(p, n, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
@@ -217,11 +152,11 @@ read_again(reader *r)
         return NULL;
     }
     if (slot >= r->memo_count || r->memo[slot].object == NULL) {
-        return raise_malformed();
+        return subi_raise_malformed();
     }
     if (!r->memo[slot].complete) {
         if (r->hashing > 0) {
-            return raise_malformed();
+            return subi_raise_malformed();
         }
         r->loose++;
     }
@@ -356,7 +291,7 @@ read_container(reader *r, codec_tag tag, size_t slot)
         return NULL;
     }
     if (n > (size_t)(r->end - r->at)) {
-        return raise_malformed();
+        return subi_raise_malformed();
     }
     if (enter(r) < 0) {
         return NULL;
@@ -383,7 +318,7 @@ read_keys(reader *r)
         return NULL;
     }
     if (n > CODEC_SHAPE_KEYS) {
-        return raise_malformed();
+        return subi_raise_malformed();
     }
     PyObject *keys = PyTuple_New((Py_ssize_t)n);
     if (keys != NULL && read_tuple_items(r, keys, (Py_ssize_t)n) < 0) {
@@ -392,7 +327,7 @@ read_keys(reader *r)
     for (uint64_t i = 0; keys != NULL && i < n; i++) {
         if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(keys, i))) {
             Py_CLEAR(keys);
-            raise_malformed();
+            subi_raise_malformed();
         }
     }
     return keys;
@@ -429,16 +364,16 @@ start_dict(reader *r, codec_tag tag, PyObject **keys)
         return NULL;
     }
     if (number >= CODEC_SHAPES || (tag == CODEC_SHAPED && (r->shapes_used >> number & 1) == 0)) {
-        return raise_malformed();
+        return subi_raise_malformed();
     }
-    shape *s = &r->shapes[number];
+    read_shape *s = &r->shapes[number];
     if (tag == CODEC_SHAPE) {
         if ((*keys = read_keys(r)) == NULL) {
             return NULL;
         }
         forget_shape(r, (unsigned)number);
         r->shapes_used |= UINT32_C(1) << number;
-        *s = (shape){.keys = Py_NewRef(*keys)};
+        *s = (read_shape){.keys = Py_NewRef(*keys)};
         return PyDict_New();
     }
     if (s->plain == NULL && (s->plain = new_plain(s->keys)) == NULL) {
@@ -486,61 +421,6 @@ forget_shapes(reader *r)
 {
     for (unsigned i = 0; i < CODEC_SHAPES && r->shapes_used >> i != 0; i++) {
         forget_shape(r, i);
-    }
-}
-
-// ---- handles ----------------------------------------------------------------------------------
-
-static PyObject *
-read_buffer(reader *r, const subi_segment *segment)
-{
-    buffer_layout layout;
-    if (!take_into(r, &layout, sizeof(layout))) {
-        return NULL;
-    }
-    if (layout.ndim < 0 || layout.ndim > PyBUF_MAX_NDIM ||
-        layout.format_size > (size_t)(r->end - r->at)) {
-        return raise_malformed();
-    }
-    const unsigned char *p = take(r, subi_buffer_rest_size(&layout));
-    return p != NULL ? subi_buffer_unpack(r->state, segment, &layout, p) : NULL;
-}
-
-static PyObject *
-read_handle(reader *r)
-{
-    uint64_t number;
-    if (read_number(r, &number) < 0) {
-        return NULL;
-    }
-    const subi_segment *segment = subi_block_segment(r->block, number);
-    if (segment == NULL) {
-        return raise_malformed();
-    }
-    // not from the bytes: what is there cannot make one object pass for another
-    switch (segment->type) {
-    case SUBI_HANDLE_BUFFER:
-    case SUBI_HANDLE_MEMORY_VIEW:
-        return read_buffer(r, segment);
-    case SUBI_HANDLE_BYTES:
-        return new_bytes(segment->data, segment->size);  // then the sender has its own back
-    case SUBI_HANDLE_MEMORY:
-        return subi_shared_buffer_unpack(r->state, segment);
-    case SUBI_HANDLE_QUEUE:
-        return subi_queue_unpack(r->state, segment);
-    case SUBI_HANDLE_SYNC:
-        return subi_sync_unpack(r->state, segment);
-    case SUBI_HANDLE_DESCRIPTOR:
-        return subi_descriptor_unpack(r->state, segment);
-    case SUBI_HANDLE_CHANNEL_ID_BOTH:
-    case SUBI_HANDLE_CHANNEL_ID_SEND:
-    case SUBI_HANDLE_CHANNEL_ID_RECV:
-        return subi_channel_id_unpack(r->state, segment->type, segment);
-    case SUBI_HANDLE_RECV_CHANNEL:
-    case SUBI_HANDLE_SEND_CHANNEL:
-        return subi_channel_end_unpack(r->state, segment->type, segment);
-    default:
-        return raise_malformed();
     }
 }
 
@@ -625,15 +505,15 @@ read_tagged(reader *r, unsigned tag, size_t slot)
     case CODEC_FROZENSET:
         return read_container(r, tag, slot);
     case CODEC_REMEMBER:
-        return slot == NOT_REMEMBERED ? read_remembered(r) : raise_malformed();
+        return slot == NOT_REMEMBERED ? read_remembered(r) : subi_raise_malformed();
     case CODEC_AGAIN:
         return read_again(r);
     case CODEC_HANDLE:
-        return read_handle(r);
+        return subi_read_handle(r);
     case CODEC_FUNCTION:
         return read_function(r);
     default:
-        return raise_malformed();
+        return subi_raise_malformed();
     }
 }
 
@@ -667,7 +547,7 @@ read_pickled(reader *r)
     }
     if (!PyTuple_CheckExact(pickled)) {
         Py_DECREF(pickled);
-        return raise_malformed();
+        return subi_raise_malformed();
     }
     PyObject *pickling = PyImport_ImportModule(CODEC_PICKLING);
     PyObject *loads = pickling != NULL ? PyObject_GetAttrString(pickling, "loads") : NULL;
@@ -699,7 +579,7 @@ subi_decode(module_state *state, const subi_message *m)
     case SUBI_TAG_BLOCK:
         break;
     default:
-        return raise_malformed();
+        return subi_raise_malformed();
     }
     const unsigned char *bytes = subi_block_bytes(m->u.block);
     reader r;

@@ -1,55 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "codec.h"
 
-#include <string.h>
-
-#include "buffer.h"
-#include "buffer_type.h"
-#include "channel_type.h"
-#include "descriptor_type.h"
-#include "format.h"
 #include "function.h"
-#include "legacy/ids.h"
-#include "memo.h"
-#include "queue_type.h"
-#include "shapes.h"
-#include "sync/sync.h"
+#include "handles.h"
+#include "writer.h"
 
 #define WRITE_FIRST 128
 #define GROW_FAST   (16 * 1024)
 #define LEND_BYTES  ((Py_ssize_t)1 << 17)  // bytes so long are copied once, by the receiver
 #define LONG_TEXT   64  // bytes: a str or bytes so long is worth a look at whether it was written
 
-typedef struct writer {
-    module_state *state;
-    subi_block *block;
-    unsigned char *at, *end;  // of the block; what comes before `at` has been written
-    memo memo;
-    shapes shapes;
-    values values;          // of the dicts with shapes that are being written
-    unsigned depth;         // how many containers we are in
-    unsigned hashing;       // > 0: in a key, or in a set
-    PyTypeObject *unknown;  // a reference: what is left to pickle; NULL: nothing yet
-} writer;
-
 // ---- bytes ------------------------------------------------------------------------------------
 
-static size_t
-used(const writer *w)
-{
-    return (size_t)(w->at - subi_block_bytes(w->block));
-}
-
-static void
-point_into(writer *w, size_t done)
-{
-    w->at = subi_block_bytes(w->block) + done;
-    w->end = subi_block_bytes(w->block) + subi_block_size(w->block);
-}
-
 // A single large value gets the room that it needs; many small ones double it, or more at first.
-static int
-grow(writer *w, size_t n)
+int
+subi_writer_grow(writer *w, size_t n)
 {
     size_t size = subi_block_size(w->block), done = used(w);
     bool fits = n <= SIZE_MAX / 4 - size;
@@ -60,57 +25,6 @@ grow(writer *w, size_t n)
         return -1;
     }
     point_into(w, done);
-    return 0;
-}
-
-// Room for n more bytes, or NULL with MemoryError.
-static inline unsigned char *
-reserve(writer *w, size_t n)
-{
-    if ((size_t)(w->end - w->at) < n && grow(w, n) < 0) {
-        return NULL;
-    }
-    w->at += n;
-    return w->at - n;
-}
-
-// A tag byte alone.
-static inline int
-write_tag(writer *w, unsigned tag)
-{
-    unsigned char *p = reserve(w, 1);
-    if (p == NULL) {
-        return -1;
-    }
-    *p = (unsigned char)tag;
-    return 0;
-}
-
-static inline int
-write_tagged(writer *w, codec_tag tag, const void *data, size_t n)
-{
-    unsigned char *p = reserve(w, 1 + n);
-    if (p == NULL) {
-        return -1;
-    }
-    p[0] = (unsigned char)tag;
-    memcpy(p + 1, data, n);
-    return 0;
-}
-
-static inline int
-write_number(writer *w, uint64_t n)
-{
-    unsigned char *p = reserve(w, 10);
-    if (p == NULL) {
-        return -1;
-    }
-    while (n > 0x7f) {
-        *p++ = (unsigned char)(n | 0x80);
-        n >>= 7;
-    }
-    *p++ = (unsigned char)n;
-    w->at = p;
     return 0;
 }
 
@@ -127,6 +41,8 @@ write_sized(writer *w, codec_tag tag, const void *data, size_t n)
     memcpy(p, data, n);
     return 0;
 }
+
+// ---- simple values ----------------------------------------------------------------------------
 
 static int
 write_big_int(writer *w, PyObject *obj)
@@ -180,72 +96,17 @@ write_str(writer *w, PyObject *obj)
 }
 
 static int
-write_handle(writer *w, char type, subi_segment segment)
-{
-    size_t number = subi_block_segment_count(w->block);
-    segment.type = type;
-    if (subi_block_attach(w->block, segment) != SUBI_OK) {
-        segment.free(segment.owner);
-        PyErr_NoMemory();
-        return -1;
-    }
-    return write_tag(w, CODEC_HANDLE) < 0 ? -1 : write_number(w, number);
-}
-
-// Ends the buffer.
-static int
-write_opened(writer *w, outgoing_buffer *b)
-{
-    bool is_memory = b->borrowed != NULL;
-    subi_segment segment =
-        is_memory ? subi_memory_segment(b->borrowed)
-                  : subi_export_segment(b->memory, (void *)b->extent.start, b->extent.size);
-    int r = write_handle(w, is_memory ? SUBI_HANDLE_MEMORY_VIEW : SUBI_HANDLE_BUFFER, segment);
-    unsigned char *p = r == 0 ? reserve(w, subi_buffer_written_size(b)) : NULL;
-    if (p != NULL) {
-        subi_buffer_write(b, p);
-    }
-    subi_buffer_done(b);
-    return p != NULL ? 0 : -1;
-}
-
-static int
-write_buffer(writer *w, PyObject *obj)
-{
-    outgoing_buffer b;
-    return subi_buffer_open(w->state, obj, &b) < 0 ? -1 : write_opened(w, &b);
-}
-
-static int
 write_all_bytes(writer *w, PyObject *obj)
 {
     return write_sized(w, CODEC_BYTES, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
-}
-
-// The receiver makes a copy of its own when it takes the message: until then obj stays. An interpreter
-// that can lend nothing (buffer.c) makes a copy for the message.
-static int
-write_long_bytes(writer *w, PyObject *obj)
-{
-    outgoing_buffer b;
-    if (subi_buffer_open(w->state, obj, &b) < 0) {
-        if (!PyErr_ExceptionMatches(w->state->NotShareableError)) {
-            return -1;
-        }
-        PyErr_Clear();
-        return write_all_bytes(w, obj);
-    }
-    subi_segment segment = subi_export_segment(b.opened, b.view->buf, (size_t)b.view->len);
-    int r = write_handle(w, SUBI_HANDLE_BYTES, segment);
-    subi_buffer_done(&b);
-    return r;
 }
 
 static int
 write_bytes(writer *w, PyObject *obj)
 {
     bool is_long = PyBytes_GET_SIZE(obj) >= LEND_BYTES && w->state != NULL;
-    return is_long ? write_long_bytes(w, obj) : write_all_bytes(w, obj);
+    int r = is_long ? subi_write_long_bytes(w, obj) : 1;
+    return r > 0 ? write_all_bytes(w, obj) : r;
 }
 
 // -1 without an exception.
@@ -254,30 +115,6 @@ leave_to_pickle(writer *w, PyObject *obj)
 {
     w->unknown = (PyTypeObject *)Py_NewRef(Py_TYPE(obj));
     return -1;
-}
-
-// Whether a memoryview of it can be in the place of an object: not in that of a scalar, such as one of
-// numpy's; nor in that of a key, unless it has a hash (see memory_hash of CPython).
-static bool
-can_stand_for(const outgoing_buffer *b, bool key)
-{
-    const char *format = b->view->format != NULL ? b->view->format : "B";
-    bool has_hash = b->view->readonly && strspn(format, "Bbc") == 1 && format[1] == 0;
-    return (b->view->ndim > 0 || !b->view->readonly) && (!key || has_hash);
-}
-
-static int
-write_lent(writer *w, PyObject *obj)
-{
-    outgoing_buffer b;
-    if (subi_buffer_open(w->state, obj, &b) < 0) {
-        return -1;
-    }
-    if (PyMemoryView_Check(obj) || can_stand_for(&b, w->hashing > 0)) {
-        return write_opened(w, &b);
-    }
-    subi_buffer_done(&b);
-    return leave_to_pickle(w, obj);
 }
 
 // ---- what comes again --------------------------------------------------------------------------
@@ -519,17 +356,15 @@ write_function(writer *w, PyObject *obj)
 static int
 write_else(writer *w, PyObject *obj)
 {
-    subi_segment segment;
-    char type;
-    if (subi_channel_end_pack(w->state, obj, &type, &segment) ||
-        subi_queue_pack(w->state, obj, &type, &segment) ||
-        subi_channel_id_pack(w->state, obj, &type, &segment) ||
-        subi_shared_buffer_pack(w->state, obj, &type, &segment) ||
-        subi_sync_pack(obj, &type, &segment) ||
-        subi_descriptor_pack(w->state, obj, &type, &segment)) {
-        return write_handle(w, type, segment);
+    int r = subi_write_handle(w, obj);
+    if (r <= 0) {
+        return r;
     }
-    return PyObject_CheckBuffer(obj) ? write_lent(w, obj) : write_function(w, obj);
+    if (!PyObject_CheckBuffer(obj)) {
+        return write_function(w, obj);
+    }
+    r = subi_write_lent(w, obj);
+    return r > 0 ? leave_to_pickle(w, obj) : r;
 }
 
 static int
@@ -758,5 +593,5 @@ subi_encode_buffer(module_state *state, PyObject *obj, subi_message *m)
                      Py_TYPE(obj)->tp_name);
         return -1;
     }
-    return encode_block(state, obj, write_buffer, m, &unknown);
+    return encode_block(state, obj, subi_write_buffer, m, &unknown);
 }
