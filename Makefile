@@ -82,6 +82,9 @@ endef
 .venv/%/.bench: .venv/%/.package
 	$(call install_wheels,bench)
 
+.venv/%/.types: .venv/%/.base
+	$(call install_wheels,types)
+
 .venv/%/.packages: .venv/%/.base
 	@.venv/$*/bin/python tools/requirements $(packages_group) >.venv/$*/requirements.txt
 	@$(pip) install --no-compile --only-binary :all: -r .venv/$*/requirements.txt $(packages_else)
@@ -156,11 +159,13 @@ fmt: .venv/tools/.lint
 	@.venv/tools/bin/ruff format $(PY_DIRS)
 	@.venv/tools/bin/ruff check --fix-only --quiet $(PY_DIRS)
 
-lint: .venv/tools/.lint
+lint: .venv/tools/.lint .venv/$(PY)/.package .venv/$(PY)/.types
 	@.venv/tools/bin/clang-format --dry-run -Werror $(C_FILES)
 	@.venv/tools/bin/ruff format --check $(PY_DIRS)
 	@.venv/tools/bin/ruff check $(PY_DIRS)
-	@.venv/tools/bin/mypy subinterpreters
+	@.venv/$(PY)/bin/mypy subinterpreters
+	@.venv/$(PY)/bin/basedpyright --pythonpath .venv/$(PY)/bin/python
+	@tests/typing/check .venv/$(PY)/bin
 
 clean:
 	rm -rf build .venv

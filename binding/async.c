@@ -82,9 +82,9 @@ notifier_told(PyObject *self, PyObject *unused)
 
 static PyMethodDef notifier_methods[] = {
     {"fileno", notifier_fileno, METH_NOARGS,
-     "fileno()\n--\n\nThe descriptor that is readable when operations have been told."},
+     "fileno($self, /)\n--\n\nThe descriptor that is readable when operations have been told."},
     {"told", notifier_told, METH_NOARGS,
-     "told()\n--\n\nA list of the futures of operations that have been told to try again."},
+     "told($self, /)\n--\n\nA list of the futures of operations that have been told to try again."},
     {NULL},
 };
 
@@ -209,7 +209,7 @@ result_of(module_state *state, operation *self, subi_result r, size_t chosen)
     return obj != NULL ? Py_BuildValue("(iN)", 0, obj) : NULL;
 }
 
-PyDoc_STRVAR(attempt_doc, "attempt(notifier=None, future=None, /)\n--\n\n"
+PyDoc_STRVAR(attempt_doc, "attempt($self, notifier=None, future=None, /)\n--\n\n"
                           "Perform one of the cases, as select() with a time-out of 0.\n\n"
                           "Args:\n"
                           "    notifier: when none is ready, wait in the loop that watches this.\n"
@@ -247,7 +247,7 @@ operation_give_up(PyObject *obj, PyObject *unused)
 static PyMethodDef operation_methods[] = {
     {"attempt", operation_attempt, METH_VARARGS, attempt_doc},
     {"give_up", operation_give_up, METH_NOARGS,
-     "give_up()\n--\n\nWait no more, if it does; what was reserved for it goes to others."},
+     "give_up($self, /)\n--\n\nWait no more, if it does; what was reserved for it goes to others."},
     {NULL},
 };
 

@@ -300,7 +300,11 @@ PyDoc_STRVAR(
     "memory, which is freed with the last of its SharedBuffers and views, in whatever\n"
     "interpreter; it outlives the one that made it. Two are equal if they are of the same\n"
     "memory. Nothing orders what several interpreters write.\n\n"
-    "Raises ValueError (negative), OverflowError or MemoryError (too large), TypeError.\n\n"
+    "Args:\n    nbytes: an int, how large it is.\n\n"
+    "Raises:\n"
+    "    ValueError: nbytes is negative.\n"
+    "    OverflowError, MemoryError: it is too large.\n"
+    "    TypeError: it is no int.\n\n"
     ">>> buffer = SharedBuffer(8)\n"
     ">>> memoryview(buffer).cast('q')[0] = 42");
 

@@ -59,7 +59,7 @@ call_helper(const char *in, const char *name, PyObject *self, PyObject *args, Py
 // ---- exec -------------------------------------------------------------------------------------
 
 const char subi_exec_doc[] = PyDoc_STR(
-    "exec(code, /, *, timeout=None)\n--\n\n"
+    "exec($self, code, /, *, timeout=None)\n--\n\n"
     "Run code in the interpreter's __main__ module and wait for its end.\n\n"
     "Args:\n"
     "    code: source code as a str, a code object, or a function without parameters that\n"
@@ -124,7 +124,7 @@ subi_interpreter_exec(PyObject *self, PyObject *args, PyObject *kwds)
 
 const char subi_call_doc[] = PyDoc_STR(
 
-    "call(callable, /, *args, **kwargs)\n--\n\n"
+    "call($self, callable, /, *args, **kwargs)\n--\n\n"
     "Call something in the interpreter and return what it returns.\n\n"
     "Functions and classes of modules are found there by their names. Other functions are sent\n"
     "as their code, if they refer to nothing else; else, and if they are closures or defined in\n"
@@ -189,7 +189,7 @@ subi_interpreter_call(PyObject *self, PyObject *args, PyObject *kwds)
     return call_at_once(self, args, kwds);
 }
 
-const char subi_call_now_doc[] = PyDoc_STR("_call_now(callable, /, *args, **kwargs)\n--\n\n"
+const char subi_call_now_doc[] = PyDoc_STR("_call_now($self, callable, /, *args, **kwargs)\n--\n\n"
                                            "As call(), but all kwargs are for callable.");
 
 PyObject *
@@ -199,7 +199,7 @@ subi_interpreter_call_now(PyObject *self, PyObject *args, PyObject *kwds)
 }
 
 const char subi_call_waiting_doc[] = PyDoc_STR(
-    "_call(begin, callable, /, *args, **kwargs)\n--\n\n"
+    "_call($self, begin, callable, /, *args, **kwargs)\n--\n\n"
     "As _call_now(), but waits while another thread runs something in it. begin is called\n"
     "with the number of the run before it begins, and prevents it if it raises; or None.");
 
@@ -215,10 +215,12 @@ subi_interpreter_call_waiting(PyObject *self, PyObject *args, PyObject *kwds)
 }
 
 const char subi_call_in_thread_doc[] =
-    PyDoc_STR("call_in_thread(callable, /, *args, **kwargs)\n--\n\n"
+    PyDoc_STR("call_in_thread($self, callable, /, *args, **kwargs)\n--\n\n"
               "Call something in the interpreter on a new thread. What it returns is dropped; an\n"
               "exception is reported by threading.excepthook. See submit() for both.\n\n"
-              "Returns:\n    The threading.Thread, which has been started.");
+              "Args:\n    callable, args, kwargs: as for call(), `timeout` as well.\n\n"
+              "Returns:\n    The threading.Thread, which has been started.\n\n"
+              "Raises:\n    RuntimeError: there can be no more threads.");
 
 PyObject *
 subi_interpreter_call_in_thread(PyObject *self, PyObject *args, PyObject *kwds)
@@ -226,12 +228,16 @@ subi_interpreter_call_in_thread(PyObject *self, PyObject *args, PyObject *kwds)
     return call_helper(CALLS, "call_in_thread", self, args, kwds);
 }
 
-const char subi_submit_doc[] =
-    PyDoc_STR("submit(callable, /, *args, **kwargs)\n--\n\n"
-              "Call something in the interpreter on a thread that stays with it, after what was\n"
-              "submitted before. close() waits for all of it.\n\n"
-              "Returns:\n"
-              "    A concurrent.futures.Future. It gets what call() would return or raise.");
+const char subi_submit_doc[] = PyDoc_STR(
+    "submit($self, callable, /, *args, **kwargs)\n--\n\n"
+    "Call something in the interpreter on a thread that stays with it, after what was\n"
+    "submitted before. close() waits for all of it.\n\n"
+    "Args:\n"
+    "    callable, args, kwargs: what SendChannel.send() can send; all kwargs, `timeout`\n"
+    "        as well, are for callable. They are sent when their turn comes.\n\n"
+    "Returns:\n"
+    "    A concurrent.futures.Future. It gets what call() would return or raise.\n\n"
+    "Raises:\n    RuntimeError: the interpreter is being closed.");
 
 PyObject *
 subi_interpreter_submit(PyObject *self, PyObject *args, PyObject *kwds)
@@ -240,11 +246,12 @@ subi_interpreter_submit(PyObject *self, PyObject *args, PyObject *kwds)
 }
 
 const char subi_call_async_doc[] = PyDoc_STR(
-    "call_async(callable, /, *args, **kwargs)\n--\n\n"
+    "call_async($self, callable, /, *args, **kwargs)\n--\n\n"
     "As submit(), for asyncio: a coroutine, which waits without blocking the event loop.\n\n"
     "One that is cancelled while what was submitted before it is not done does not call callable\n"
     "any more. If callable runs already, it is interrupted, as by interrupt(), and the coroutine\n"
     "waits for its end, a second at most; code that does not react goes on.\n\n"
+    "Args:\n    callable, args, kwargs: as for submit().\n\n"
     "Returns:\n    A copy of what callable has returned.\n\n"
     "Raises:\n    What call() raises. RuntimeError: the interpreter is being closed.");
 
@@ -257,7 +264,7 @@ subi_interpreter_call_async(PyObject *self, PyObject *args, PyObject *kwds)
 // ---- interrupt --------------------------------------------------------------------------------
 
 const char subi_interrupt_doc[] = PyDoc_STR(
-    "interrupt(exc=KeyboardInterrupt, /)\n--\n\n"
+    "interrupt($self, exc=KeyboardInterrupt, /)\n--\n\n"
     "Make the code that runs in the interpreter raise an exception.\n\n"
     "It is raised at the next bytecode, or out of a wait on a channel. What runs in C meanwhile,\n"
     "and other waits such as time.sleep(), are not interrupted. Code may catch it.\n\n"
@@ -314,7 +321,7 @@ subi_interpreter_interrupt(PyObject *self, PyObject *args)
 }
 
 const char subi_interrupt_run_doc[] =
-    PyDoc_STR("_interrupt_run(number, /)\n--\n\n"
+    PyDoc_STR("_interrupt_run($self, number, /)\n--\n\n"
               "As interrupt(), but only the run of that number, see _call(); or nothing.");
 
 PyObject *
@@ -335,7 +342,7 @@ subi_interpreter_interrupt_run(PyObject *self, PyObject *number)
 // ---- prepare_main -----------------------------------------------------------------------------
 
 const char subi_prepare_main_doc[] =
-    PyDoc_STR("prepare_main(ns=None, /, **kwargs)\n--\n\n"
+    PyDoc_STR("prepare_main($self, ns=None, /, **kwargs)\n--\n\n"
               "Bind names in the interpreter's __main__ module.\n\n"
               "Args:\n"
               "    ns: a dict of names and values, or what dict() makes one of.\n"

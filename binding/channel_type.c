@@ -149,7 +149,7 @@ static PyGetSetDef end_getset[] = {
 };
 
 PyDoc_STRVAR(close_doc,
-             "close()\n--\n\n"
+             "close($self, /)\n--\n\n"
              "Close this end for everybody.\n\n"
              "After the sending end was closed, receivers get what is queued and then\n"
              "ChannelClosedError (iteration ends). Closing the receiving end throws away what is\n"
@@ -210,7 +210,7 @@ send_object(PyObject *self, PyObject *obj, encoder encode, int64_t deadline)
 
 PyDoc_STRVAR(
     send_doc,
-    "send(obj, timeout=None)\n--\n\n"
+    "send($self, obj, /, timeout=None)\n--\n\n"
     "Send a copy of obj; wait while the channel is full. Buffers are not copied: the\n"
     "receiver gets a memoryview of the same memory.\n\n"
     "Args:\n"
@@ -249,7 +249,7 @@ send_channel_send(PyObject *self, PyObject *args, PyObject *kwds)
 }
 
 PyDoc_STRVAR(send_buffer_doc,
-             "send_buffer(obj, timeout=None)\n--\n\n"
+             "send_buffer($self, obj, /, timeout=None)\n--\n\n"
              "Send the memory of obj without a copy, also that of bytes: the receiver gets a\n"
              "memoryview. The rest is as for send().\n\n"
              "Args:\n"
@@ -265,8 +265,8 @@ send_channel_send_buffer(PyObject *self, PyObject *args, PyObject *kwds)
     return parse_and_send(self, args, kwds, "O|O:send_buffer", subi_encode_buffer);
 }
 
-PyDoc_STRVAR(send_nowait_doc, "send_nowait(obj, /)\n--\n\n"
-                              "As send(obj, timeout=0).");
+PyDoc_STRVAR(send_nowait_doc, "send_nowait($self, obj, /)\n--\n\n"
+                              "As send(obj, timeout=0): ChannelFullError if there is no room.");
 
 static PyObject *
 send_channel_send_nowait(PyObject *self, PyObject *obj)
@@ -276,10 +276,11 @@ send_channel_send_nowait(PyObject *self, PyObject *obj)
 
 PyDoc_STRVAR(
     send_async_doc,
-    "send_async(obj, /)\n--\n\n"
+    "send_async($self, obj, /)\n--\n\n"
     "As send(), for asyncio: a coroutine, which waits for room without blocking the event\n"
     "loop. One that is cancelled has not sent. obj is encoded at the call. On a channel of\n"
     "capacity 0 it needs a receiver that waits: one that tries once does not find it.\n\n"
+    "Args:\n    obj: what send() can send.\n\n"
     "Raises:\n"
     "    NotShareableError, RecursionError, RuntimeError: as for send(), at the call.\n"
     "    ChannelClosedError: the channel is closed, or was while waiting.\n"
@@ -370,7 +371,7 @@ recv_or_raise(PyObject *self, int64_t deadline, PyObject *empty)
 }
 
 PyDoc_STRVAR(recv_doc,
-             "recv(timeout=None)\n--\n\n"
+             "recv($self, /, timeout=None)\n--\n\n"
              "Receive the oldest message; wait while there is none.\n\n"
              "Args:\n"
              "    timeout: seconds to wait at most; None is for ever, 0 tries once.\n\n"
@@ -395,8 +396,12 @@ recv_channel_recv(PyObject *self, PyObject *args, PyObject *kwds)
 }
 
 PyDoc_STRVAR(recv_nowait_doc,
-             "recv_nowait(default=<none>, /)\n--\n\n"
-             "As recv(timeout=0), but when there is nothing, return default if it is given.");
+             "recv_nowait($self, default=..., /)\n--\n\n"
+             "As recv(timeout=0), but when there is nothing, return default if it is given.\n\n"
+             "Returns:\n    A new object, equal to what was sent; or default.\n\n"
+             "Raises:\n"
+             "    ChannelEmptyError: there is nothing, and no default.\n"
+             "    ChannelClosedError: the channel is closed and drained.");
 
 static PyObject *
 recv_channel_recv_nowait(PyObject *self, PyObject *args)
@@ -421,9 +426,10 @@ recv_channel_next(PyObject *self)
 
 PyDoc_STRVAR(
     recv_async_doc,
-    "recv_async()\n--\n\n"
+    "recv_async($self, /)\n--\n\n"
     "As recv(), for asyncio: a coroutine, which waits without blocking the event loop. One\n"
     "that is cancelled has received nothing.\n\n"
+    "Returns:\n    A new object, equal to what was sent.\n\n"
     "Raises:\n"
     "    ChannelClosedError: the channel is closed and drained, or was while waiting.\n"
     "    OSError: there are too many open files.");

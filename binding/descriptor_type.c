@@ -65,7 +65,7 @@ descriptor_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(take_doc, "take()\n--\n\n"
+PyDoc_STRVAR(take_doc, "take($self, /)\n--\n\n"
                        "Return the copy of the descriptor, which then is the caller's to close.\n\n"
                        "Raises ValueError: it has been taken.");
 

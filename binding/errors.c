@@ -36,7 +36,7 @@ static const struct exception {
     {FIELD(ChannelNotFoundError), FIELD(ChannelError), PUBLIC "ChannelNotFoundError",
      "There is no such channel, or not any more."},
     {FIELD(ChannelClosedError), FIELD(ChannelError), PUBLIC "ChannelClosedError",
-     "The channel is closed."},
+     "The channel is closed. Raised by select(), its attribute `index` says which case's."},
     {FIELD(ChannelEmptyError), FIELD(ChannelError), PUBLIC "ChannelEmptyError",
      "There is nothing to receive right now."},
     {FIELD(ChannelFullError), FIELD(ChannelError), PUBLIC "ChannelFullError",

@@ -224,7 +224,7 @@ interpreter_is_running(PyObject *self, PyObject *unused)
 
 PyDoc_STRVAR(
     close_doc,
-    "close(timeout=<none>)\n--\n\n"
+    "close($self, /, timeout=...)\n--\n\n"
     "Close the interpreter: finish what was submitted, join the threads it started, run its\n"
     "atexit functions, free all it has. Closing again does nothing.\n\n"
     "Args:\n"
@@ -327,7 +327,7 @@ static PyMethodDef interpreter_methods[] = {
     {"_interrupt_run", subi_interpreter_interrupt_run, METH_O, subi_interrupt_run_doc},
     METHOD("prepare_main", subi_interpreter_prepare_main, subi_prepare_main_doc),
     {"is_running", interpreter_is_running, METH_NOARGS,
-     "is_running()\n--\n\nWhether code is running in its __main__ module.\n\n"
+     "is_running($self, /)\n--\n\nWhether code is running in its __main__ module.\n\n"
      "Raises:\n    InterpreterClosedError: it is closed."},
     {"stats", subi_interpreter_stats, METH_NOARGS, subi_stats_doc},
     METHOD("close", interpreter_close, close_doc),
@@ -342,6 +342,7 @@ PyDoc_STRVAR(interpreter_doc,
              "An interpreter of this process. Made by create(); with an id it is the one that\n"
              "there is. It is closed by close(), at the end of a `with` block, when the last\n"
              "object that stands for it goes away, or when the process ends.\n\n"
+             "Args:\n    id: an int, the attribute `id` of an interpreter.\n\n"
              "Raises:\n"
              "    InterpreterNotFoundError: there is none with that id, or not any more.\n"
              "    TypeError, ValueError: id is no int, or negative.");
@@ -394,7 +395,7 @@ PyDoc_STRVAR(
     "        it runs in parallel and can import any extension module. 'shared' makes it\n"
     "        share the main interpreter's GIL. None is 'own', before CPython 3.12\n"
     "        'private', since there is nothing else.\n"
-    "    name: a str for people to read.\n\n"
+    "    name: a str for people to read; None is one with its id.\n\n"
     "Returns:\n    An Interpreter.\n\n"
     "Raises:\n"
     "    InterpreterError: it could not be made, or this Python has no such kind; the\n"
@@ -510,12 +511,14 @@ PyMethodDef subi_interp_functions[] = {
      "str, memoryview, handles of this package, and tuples of these. Much more can be sent."},
     {"set_reserve_limit", set_reserve_limit, METH_O, set_reserve_limit_doc},
     {"get_reserve_limit", get_reserve_limit, METH_NOARGS,
-     "get_reserve_limit()\n--\n\nWhat set_reserve_limit() has set, or the first limit."},
+     "get_reserve_limit()\n--\n\n"
+     "How many closed interpreters the process keeps: an int, see set_reserve_limit()."},
     {"create", (PyCFunction)(void (*)(void))create, METH_VARARGS | METH_KEYWORDS, create_doc},
     {"list_all", list_all, METH_NOARGS,
-     "list_all()\n--\n\nThe interpreters of this process that are open, as a list."},
+     "list_all()\n--\n\nA list of the Interpreters of this process that are open, the main one first."},
     {"get_current", get_current, METH_NOARGS,
-     "get_current()\n--\n\nThe interpreter that the caller runs in."},
-    {"get_main", get_main, METH_NOARGS, "get_main()\n--\n\nThe process's main interpreter."},
+     "get_current()\n--\n\nThe Interpreter that the caller runs in."},
+    {"get_main", get_main, METH_NOARGS,
+     "get_main()\n--\n\nThe Interpreter that the process began with."},
     {NULL},
 };

@@ -278,7 +278,7 @@ get(PyObject *self, int64_t deadline)
 
 PyDoc_STRVAR(
     put_doc,
-    "put(obj, block=True, timeout=None, *, unbounditems=None)\n--\n\n"
+    "put($self, /, obj, block=True, timeout=None, *, unbounditems=None)\n--\n\n"
     "Add a copy of obj to the queue, as SendChannel.send() does; wait while it is full.\n\n"
     "Args:\n"
     "    obj: what SendChannel.send() can send.\n"
@@ -291,7 +291,7 @@ PyDoc_STRVAR(
     "Raises:\n"
     "    QueueFull: there is no room, or was none until the time was over.\n"
     "    NotShareableError, RecursionError, RuntimeError: obj cannot be sent.\n"
-    "    ValueError: timeout is negative.");
+    "    ValueError: timeout is negative, or unbounditems is not as above.");
 
 static PyObject *
 queue_put(PyObject *self, PyObject *args, PyObject *kwds)
@@ -322,7 +322,7 @@ queue_put_nowait(PyObject *self, PyObject *args, PyObject *kwds)
 }
 
 PyDoc_STRVAR(get_doc,
-             "get(block=True, timeout=None)\n--\n\n"
+             "get($self, /, block=True, timeout=None)\n--\n\n"
              "Take the oldest item; wait while there is none.\n\n"
              "Args:\n"
              "    block: whether to wait at all.\n"
@@ -371,7 +371,7 @@ static const subi_async_outcome async_get = {.skips = is_removed, .result = get_
 
 PyDoc_STRVAR(
     put_async_doc,
-    "put_async(obj, *, unbounditems=None)\n--\n\n"
+    "put_async($self, /, obj, *, unbounditems=None)\n--\n\n"
     "As put(), for asyncio: a coroutine, which waits for room without blocking the event\n"
     "loop. One that is cancelled has put nothing. obj is encoded at the call.\n\n"
     "Args:\n"
@@ -398,7 +398,7 @@ queue_put_async(PyObject *self, PyObject *args, PyObject *kwds)
 
 PyDoc_STRVAR(
     get_async_doc,
-    "get_async()\n--\n\n"
+    "get_async($self, /)\n--\n\n"
     "As get(), for asyncio: a coroutine, which waits without blocking the event loop. One\n"
     "that is cancelled has taken nothing.\n\n"
     "Returns:\n    What get() returns.\n\n"
@@ -497,22 +497,24 @@ static PyGetSetDef queue_getset[] = {
     {"id", queue_get_id, NULL, "The queue's number, the same in every interpreter.", NULL},
     {"maxsize", queue_get_maxsize, NULL, "How many items it may have; 0 or less: any number.",
      NULL},
-    {"unbounditems", queue_get_unbounditems, NULL, "What create_queue() was told.", NULL},
+    {"unbounditems", queue_get_unbounditems, NULL, "What create_queue() was told, or None.", NULL},
     {NULL},
 };
 
 static PyMethodDef queue_methods[] = {
     {"put", (PyCFunction)(void (*)(void))queue_put, METH_VARARGS | METH_KEYWORDS, put_doc},
     {"put_nowait", (PyCFunction)(void (*)(void))queue_put_nowait, METH_VARARGS | METH_KEYWORDS,
-     "put_nowait(obj, *, unbounditems=None)\n--\n\nAs put(obj, block=False)."},
+     "put_nowait($self, /, obj, *, unbounditems=None)\n--\n\n"
+     "As put(obj, block=False): QueueFull if there is no room."},
     {"get", (PyCFunction)(void (*)(void))queue_get, METH_VARARGS | METH_KEYWORDS, get_doc},
-    {"get_nowait", queue_get_nowait, METH_NOARGS, "get_nowait()\n--\n\nAs get(block=False)."},
+    {"get_nowait", queue_get_nowait, METH_NOARGS,
+     "get_nowait($self, /)\n--\n\nAs get(block=False): QueueEmpty if there is nothing."},
     {"put_async", (PyCFunction)(void (*)(void))queue_put_async, METH_VARARGS | METH_KEYWORDS,
      put_async_doc},
     {"get_async", queue_get_async, METH_NOARGS, get_async_doc},
-    {"qsize", queue_qsize, METH_NOARGS, "qsize()\n--\n\nHow many items there are."},
-    {"empty", queue_empty, METH_NOARGS, "empty()\n--\n\nWhether there is no item."},
-    {"full", queue_full, METH_NOARGS, "full()\n--\n\nWhether there is no room."},
+    {"qsize", queue_qsize, METH_NOARGS, "qsize($self, /)\n--\n\nHow many items there are."},
+    {"empty", queue_empty, METH_NOARGS, "empty($self, /)\n--\n\nWhether there is no item."},
+    {"full", queue_full, METH_NOARGS, "full($self, /)\n--\n\nWhether there is no room."},
     {"__reduce__", queue_reduce, METH_NOARGS, NULL},
     {NULL},
 };
@@ -529,6 +531,7 @@ PyDoc_STRVAR(
     "Queue(id, /)\n--\n\n"
     "A queue between interpreters and threads. Made by create_queue(), and by sending one;\n"
     "with an id it is the one that there is.\n\n"
+    "Args:\n    id: an int, the attribute `id` of a queue.\n\n"
     "Raises:\n"
     "    QueueNotFoundError: there is none with that id, or not any more.\n"
     "    TypeError: id is no int.");

@@ -11,7 +11,7 @@
 #define THREADS_WAIT 0.1  // seconds for the interpreter's GIL
 
 const char subi_stats_doc[] = PyDoc_STR(
-    "stats()\n--\n\n"
+    "stats($self, /)\n--\n\n"
     "What can be said of the interpreter now. What is not known is None; it may have changed\n"
     "when this returns.\n\n"
     "Returns:\n"

@@ -104,7 +104,6 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # every interpreter imports this package: it costs as little as it can
     from importlib.machinery import ModuleSpec
-    from typing import Any
 
     from subinterpreters._barrier import Barrier, BrokenBarrierError
     from subinterpreters._logging import LogListener, log_to_parent
@@ -137,18 +136,20 @@ _LATER |= dict.fromkeys(
 )
 
 
-def __getattr__(name: str) -> "Any":
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker would take any name for one of this package
 
-    value = getattr(import_module(f"subinterpreters.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name):
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"subinterpreters.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def get_include() -> str:
-    """Return the folder with subinterp.h, the header of libsubinterp, for C compilers."""
+    """Return the path of the folder with subinterp.h, the header of libsubinterp, for C compilers."""
     return __path__[0] + "/include"
 
 
@@ -160,10 +161,9 @@ def get_library() -> str:
 def _install_xxsubinterpreters(spec: "ModuleSpec | None" = None) -> None:
     """Make `import _xxsubinterpreters` find the module of this package in this interpreter."""
     name = "_xxsubinterpreters"
-    if spec is None:
-        spec = type(__spec__)(name, None, origin=__file__)
-    module = legacy_module(spec)
-    module.__spec__ = spec
-    module.__loader__ = spec.loader
-    module.__file__ = spec.origin
+    found: ModuleSpec = spec or type(__spec__)(name, None, origin=__file__)
+    module = legacy_module(found)
+    module.__spec__ = found
+    module.__loader__ = found.loader
+    module.__file__ = found.origin
     sys.modules[name] = module

@@ -39,7 +39,7 @@ PROTOCOL = 5
 # not copied into it (PEP 574). The codec knows all of these.
 Pickled = tuple[bytes, list[Any], list[memoryview]]
 
-BESIDE = (
+BESIDE: tuple[type, ...] = (
     Queue,
     RecvChannel,
     SendChannel,

@@ -22,7 +22,7 @@ wait_until(module_state *state, subi_sync *c, int64_t deadline)
 
 PyDoc_STRVAR(
     wait_doc,
-    "wait(timeout=None)\n--\n\n"
+    "wait($self, /, timeout=None)\n--\n\n"
     "Release the lock, wait to be notified, and acquire the lock again, as often as it was.\n\n"
     "Args:\n"
     "    timeout: seconds to wait at most; None is for ever. The time to acquire the lock\n"
@@ -52,7 +52,7 @@ condition_wait(PyObject *self, PyObject *args, PyObject *kwds)
     return raise_condition(state, r, c, "wait");
 }
 
-PyDoc_STRVAR(wait_for_doc, "wait_for(predicate, timeout=None)\n--\n\n"
+PyDoc_STRVAR(wait_for_doc, "wait_for($self, /, predicate, timeout=None)\n--\n\n"
                            "Wait until predicate(), which is called with the lock, is true.\n\n"
                            "Args:\n"
                            "    predicate: called at first, and whenever notified.\n"
@@ -108,8 +108,9 @@ notify(PyObject *self, size_t n)
 }
 
 PyDoc_STRVAR(notify_doc,
-             "notify(n=1)\n--\n\n"
+             "notify($self, /, n=1)\n--\n\n"
              "Wake at most n of those that wait, in their order.\n\n"
+             "Args:\n    n: an int; less than 1 wakes nobody.\n\n"
              "Raises:\n"
              "    RuntimeError: the caller has not acquired the lock; or in the child of\n"
              "        a fork.\n"
@@ -126,7 +127,8 @@ condition_notify(PyObject *self, PyObject *args, PyObject *kwds)
     return notify(self, n > 0 ? (size_t)n : 0);
 }
 
-PyDoc_STRVAR(notify_all_doc, "notify_all()\n--\n\nAs notify(), for all that wait.");
+PyDoc_STRVAR(notify_all_doc, "notify_all($self, /)\n--\n\n"
+                             "Wake all that wait. It raises what notify() raises.");
 
 static PyObject *
 condition_notify_all(PyObject *self, PyObject *unused)
@@ -207,7 +209,10 @@ PyDoc_STRVAR(
     "Condition(lock=None)\n--\n\n"
     "A condition as threading.Condition, for the threads of all interpreters that it is sent\n"
     "to; its lock goes with it.\n\n"
-    "Args:\n    lock: a Lock or RLock of this package; None is a new RLock.");
+    "Args:\n    lock: a Lock or RLock of this package; None is a new RLock.\n\n"
+    "Raises:\n"
+    "    TypeError: lock is something else.\n"
+    "    RuntimeError: it was made before a fork, in the parent.");
 
 static PyType_Slot condition_slots[] = {
     SUBI_SYNC_SLOTS,

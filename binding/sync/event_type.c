@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "sync.h"
 
-PyDoc_STRVAR(is_set_doc, "is_set()\n--\n\nWhether the flag is true.");
+PyDoc_STRVAR(is_set_doc, "is_set($self, /)\n--\n\n"
+                         "Whether the flag is true. RuntimeError in the child of a fork.");
 
 static PyObject *
 event_is_set(PyObject *self, PyObject *unused)
@@ -23,7 +24,9 @@ assign(PyObject *self, bool flag)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(set_doc, "set()\n--\n\nMake the flag true, and wake all that wait for that.");
+PyDoc_STRVAR(set_doc, "set($self, /)\n--\n\n"
+                      "Make the flag true, and wake all that wait for that. RuntimeError in the\n"
+                      "child of a fork.");
 
 static PyObject *
 event_set(PyObject *self, PyObject *unused)
@@ -31,7 +34,8 @@ event_set(PyObject *self, PyObject *unused)
     return assign(self, true);
 }
 
-PyDoc_STRVAR(clear_doc, "clear()\n--\n\nMake the flag false.");
+PyDoc_STRVAR(clear_doc, "clear($self, /)\n--\n\n"
+                        "Make the flag false. RuntimeError in the child of a fork.");
 
 static PyObject *
 event_clear(PyObject *self, PyObject *unused)
@@ -39,7 +43,7 @@ event_clear(PyObject *self, PyObject *unused)
     return assign(self, false);
 }
 
-PyDoc_STRVAR(wait_doc, "wait(timeout=None)\n--\n\n"
+PyDoc_STRVAR(wait_doc, "wait($self, /, timeout=None)\n--\n\n"
                        "Wait until the flag is true.\n\n"
                        "Args:\n"
                        "    timeout: seconds to wait at most; None is for ever, 0 just looks.\n\n"

@@ -25,7 +25,7 @@ acquire(module_state *state, subi_sync *m, int64_t deadline)
 }
 
 const char subi_lock_acquire_doc[] = PyDoc_STR(
-    "acquire(blocking=True, timeout=-1)\n--\n\n"
+    "acquire($self, /, blocking=True, timeout=-1)\n--\n\n"
     "Acquire the lock; wait while somebody else has it, in whatever interpreter.\n\n"
     "Args:\n"
     "    blocking: whether to wait.\n"
@@ -60,7 +60,7 @@ subi_lock_enter(PyObject *self, PyObject *unused)
 }
 
 const char subi_lock_release_doc[] = PyDoc_STR(
-    "release()\n--\n\n"
+    "release($self, /)\n--\n\n"
     "Release the lock. A Lock can be released by anybody, an RLock only by its owner: the\n"
     "thread and the interpreter that have acquired it, as often as they have.\n\n"
     "Raises:\n"
@@ -94,8 +94,10 @@ subi_lock_exit(PyObject *self, PyObject *const *args, Py_ssize_t n)
     return subi_lock_release(self, NULL);
 }
 
-const char subi_lock_locked_doc[] =
-    PyDoc_STR("locked()\n--\n\nWhether somebody has the lock, or has ended with it.");
+const char subi_lock_locked_doc[] = PyDoc_STR(
+    "locked($self, /)\n--\n\n"
+    "Whether somebody has the lock, or has ended with it. RuntimeError in the child of a\n"
+    "fork.");
 
 PyObject *
 subi_lock_locked(PyObject *self, PyObject *unused)
@@ -110,10 +112,10 @@ subi_lock_locked(PyObject *self, PyObject *unused)
 }
 
 PyDoc_STRVAR(reset_doc,
-             "reset()\n--\n\n"
+             "reset($self, /)\n--\n\n"
              "Make a lock usable again whose owner has ended: afterwards it is free. To be\n"
              "called when what the lock protects is known to be as it should.\n\n"
-             "Raises:\n    RuntimeError: its owner has not ended.");
+             "Raises:\n    RuntimeError: its owner has not ended; or in the child of a fork.");
 
 static PyObject *
 lock_reset(PyObject *self, PyObject *unused)

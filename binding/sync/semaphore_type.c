@@ -18,7 +18,7 @@ acquire(module_state *state, subi_sync *s, int64_t deadline)
 }
 
 PyDoc_STRVAR(acquire_doc,
-             "acquire(blocking=True, timeout=None)\n--\n\n"
+             "acquire($self, /, blocking=True, timeout=None)\n--\n\n"
              "Take one off the value; wait while that is 0.\n\n"
              "Args:\n"
              "    blocking: whether to wait.\n"
@@ -68,8 +68,8 @@ release(PyObject *self, size_t n)
 }
 
 PyDoc_STRVAR(release_doc,
-             "release(n=1)\n--\n\n"
-             "Add n to the value, and wake as many that wait.\n\n"
+             "release($self, /, n=1)\n--\n\n"
+             "Add n, an int, to the value, and wake as many that wait.\n\n"
              "Raises:\n"
              "    ValueError: n is less than 1; or the value of a BoundedSemaphore would\n"
              "        be more than at first.\n"
@@ -155,7 +155,9 @@ PyDoc_STRVAR(
     "Semaphore(value=1)\n--\n\n"
     "A semaphore as threading.Semaphore, for the threads of all interpreters that it is sent\n"
     "to. It has no owner: one thread may acquire and another release. Those that wait are\n"
-    "served in their order.");
+    "served in their order.\n\n"
+    "Args:\n    value: an int, how many can acquire it before anybody releases it.\n\n"
+    "Raises:\n    ValueError: value is negative.");
 
 static PyType_Slot semaphore_slots[] = {
     SUBI_SYNC_SLOTS,
