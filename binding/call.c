@@ -264,11 +264,13 @@ subi_interpreter_call_async(PyObject *self, PyObject *args, PyObject *kwds)
 // ---- interrupt --------------------------------------------------------------------------------
 
 const char subi_interrupt_doc[] = PyDoc_STR(
-    "interrupt($self, exc=KeyboardInterrupt, /)\n--\n\n"
+    "interrupt($self, exc=..., /)\n--\n\n"
     "Make the code that runs in the interpreter raise an exception.\n\n"
     "It is raised at the next bytecode, or out of a wait on a channel. What runs in C meanwhile,\n"
     "and other waits such as time.sleep(), are not interrupted. Code may catch it.\n\n"
-    "Args:\n    exc: a class of exceptions that the interpreter can import.\n\n"
+    "Args:\n"
+    "    exc: a class of exceptions that the interpreter can import. If it is not given, that is\n"
+    "        KeyboardInterrupt.\n\n"
     "Returns:\n    Whether code was running. It may have ended before it was interrupted.\n\n"
     "Raises:\n"
     "    InterpreterError: it was not made by create().\n"

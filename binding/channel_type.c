@@ -514,7 +514,7 @@ PyDoc_STRVAR(
     "    capacity: how many messages may be queued before a sender waits; None is no\n"
     "        limit, 0 makes every sender wait for its receiver.\n\n"
     "Returns:\n    The pair (RecvChannel, SendChannel).\n\n"
-    "Raises:\n    TypeError, ValueError: capacity is no int, or negative.");
+    "Raises:\n    TypeError, ValueError, OverflowError: capacity is no int, negative, or too large.");
 
 static PyObject *
 create_channel(PyObject *module, PyObject *args, PyObject *kwds)

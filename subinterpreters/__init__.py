@@ -148,6 +148,11 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of this pack
         return value
 
 
+def __dir__() -> list[str]:
+    """For help(), which has the names that come later, too."""
+    return sorted(globals().keys() | _LATER)
+
+
 def get_include() -> str:
     """Return the path of the folder with subinterp.h, the header of libsubinterp, for C compilers."""
     return __path__[0] + "/include"

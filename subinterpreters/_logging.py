@@ -192,9 +192,8 @@ def log_to_parent(
     >>> import logging, subinterpreters, sys
     >>> logging.basicConfig(format="%(interpreter_name)s: %(message)s", stream=sys.stdout)
     >>> with subinterpreters.create(name="worker") as interp:
-    ...     listener = subinterpreters.log_to_parent(interp)
-    ...     interp.exec("import logging; logging.warning('%d apples', 3)")
-    >>> listener.stop()
+    ...     with subinterpreters.log_to_parent(interp):
+    ...         interp.exec("import logging; logging.warning('%d apples', 3)")
     worker: 3 apples
 
     Args:

@@ -3,10 +3,12 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import run_script
 
 import subinterpreters
 
@@ -33,6 +35,14 @@ def test_the_typed_program_has_all_names() -> None:
         node for node in ast.parse(NAMES.read_text()).body if isinstance(node, ast.ImportFrom)
     ]
     assert {alias.name for alias in imported.names} == set(subinterpreters.__all__)
+
+
+def test_help_has_all_names() -> None:
+    done = run_script(
+        "import pydoc, subinterpreters; print(pydoc.plain(pydoc.render_doc(subinterpreters)))"
+    )
+    shown = re.findall(r"^    (?:class )?(\w+)(?:\(| = |$)", done.stdout, re.MULTILINE)
+    assert set(subinterpreters.__all__) <= set(shown)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
