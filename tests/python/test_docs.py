@@ -117,6 +117,7 @@ def test_docstrings_run_as_shown() -> None:
             assert result.failed == 0
             attempted += result.attempted
         print(attempted)
-        """
+        """,
+        timeout=60,
     )
     assert int(done.stdout) > 10

@@ -39,7 +39,8 @@ def test_the_typed_program_has_all_names() -> None:
 
 def test_help_has_all_names() -> None:
     done = run_script(
-        "import pydoc, subinterpreters; print(pydoc.plain(pydoc.render_doc(subinterpreters)))"
+        "import pydoc, subinterpreters; print(pydoc.plain(pydoc.render_doc(subinterpreters)))",
+        timeout=60,
     )
     shown = re.findall(r"^    (?:class )?(\w+)(?:\(| = |$)", done.stdout, re.MULTILINE)
     assert set(subinterpreters.__all__) <= set(shown)
