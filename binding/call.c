@@ -237,7 +237,7 @@ const char subi_submit_doc[] = PyDoc_STR(
     "        as well, are for callable. They are sent when their turn comes.\n\n"
     "Returns:\n"
     "    A concurrent.futures.Future. It gets what call() would return or raise.\n\n"
-    "Raises:\n    RuntimeError: the interpreter is being closed.");
+    "Raises:\n    InterpreterClosedError: the interpreter is being closed.");
 
 PyObject *
 subi_interpreter_submit(PyObject *self, PyObject *args, PyObject *kwds)
@@ -253,7 +253,7 @@ const char subi_call_async_doc[] = PyDoc_STR(
     "waits for its end, a second at most; code that does not react goes on.\n\n"
     "Args:\n    callable, args, kwargs: as for submit().\n\n"
     "Returns:\n    A copy of what callable has returned.\n\n"
-    "Raises:\n    What call() raises. RuntimeError: the interpreter is being closed.");
+    "Raises:\n    What call() raises.");
 
 PyObject *
 subi_interpreter_call_async(PyObject *self, PyObject *args, PyObject *kwds)
