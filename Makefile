@@ -20,7 +20,7 @@ SOURCES := meson.build meson_options.txt $(shell find core binding subinterprete
 C_FILES = $(shell find core binding tests bench examples -name '*.[ch]' 2>/dev/null)
 PY_DIRS = $(wildcard subinterpreters compat tests bench examples tools/requirements)
 
-.PHONY: help build venv demo test test-core fuzz tsan asan bench fmt lint clean distclean toolchain
+.PHONY: help build venv demo test test-core fuzz tsan asan asan-python bench fmt lint clean distclean toolchain
 .NOTPARALLEL:
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -28,12 +28,13 @@ PY_DIRS = $(wildcard subinterpreters compat tests bench examples tools/requireme
 help:
 	@echo 'make build          build the core, its C tests and, for PY, the package'
 	@echo 'make demo           run the port scanner on the newest CPython that is here'
-	@echo 'make test           run everything: test-core, tsan, asan and test-X for each X in MATRIX'
+	@echo 'make test           run everything: test-core, tsan, asan, asan-python and test-X for each X in MATRIX'
 	@echo 'make test-3.14      run the Python tests on one version'
 	@echo 'make test-core      run the C tests'
 	@echo 'make fuzz           damage messages and receive them, on PY, for a minute'
 	@echo 'make tsan           run the C tests under ThreadSanitizer'
 	@echo 'make asan           run the C tests under AddressSanitizer and UBSan'
+	@echo 'make asan-python    run Python tests under these, on PY'
 	@echo 'make bench          run the benchmarks on PY'
 	@echo 'make fmt            format the C and Python sources'
 	@echo 'make lint           check formatting, style and types'
@@ -56,7 +57,7 @@ packages_else = $(if $(has_packages),,|| echo "$*: some packages have no wheels"
 
 .venv/%/.base: pyproject.toml tools/python tools/requirements
 	@.venv/$*/bin/python -m pip --version >/dev/null 2>&1 || \
-	    { python=$$(tools/python $*) && echo "venv $* ($$python)" && \
+	    { python=$$(tools/python $(*:-asan=)) && echo "venv $* ($$python)" && \
 	      $$python -m venv --clear .venv/$*; }
 	@$(pip) install --upgrade pip
 	@.venv/$*/bin/python tools/requirements build test >.venv/$*/requirements.txt
@@ -67,8 +68,12 @@ packages_else = $(if $(has_packages),,|| echo "$*: some packages have no wheels"
 	@echo "build $*"
 	@PATH="$(CURDIR)/.venv/$*/bin:$$PATH" $(pip) install --no-build-isolation --no-deps \
 	    --config-settings=build-dir=build/py-$* \
-	    --config-settings=setup-args=-Dwerror=$(WERROR) .
+	    --config-settings=setup-args=-Dwerror=$(WERROR) $(sanitized) .
 	@touch $@
+
+# .venv/3.14-asan is like .venv/3.14, but the core and the binding are under the sanitizers.
+.venv/%-asan/.package: sanitized = --config-settings=setup-args=-Db_sanitize=address,undefined \
+    --config-settings=setup-args=-Db_lundef=false
 
 define install_wheels
 	@.venv/$*/bin/python tools/requirements $(1) >.venv/$*/requirements.txt
@@ -110,7 +115,7 @@ bench: .venv/$(PY)/.bench
 test: toolchain
 	@$(MAKE) .venv/tools/.build
 	@mkdir -p build/test && rm -f build/test/failed
-	@printf '%s\n' $(MATRIX:%=test-%) tsan asan test-core | \
+	@printf '%s\n' $(MATRIX:%=test-%) asan-python tsan asan test-core | \
 	    xargs -P $(JOBS) -I{} tools/run-apart build/test {} $(MAKE) {}
 	@if [ -e build/test/failed ]; then echo "failed: $$(tr '\n' ' ' <build/test/failed)" >&2; exit 1; fi
 
@@ -127,6 +132,19 @@ tsan asan: %: build/%/build.ninja
 # A package that is missing where all are tested is an error.
 test-%: .venv/%/.package .venv/%/.packages
 	@$(SAFE) SUBI_TEST_PACKAGES=$(if $(has_packages),all) .venv/$*/bin/pytest tests/python -q $(ARGS)
+
+# Without ARGS: the files in which C code deals with most memory; all: ARGS=tests/python. A report ends the
+# process, so pytest must not have captured it. A SIGSEGV is left to faulthandler.
+asan_files = $(patsubst %,tests/python/test_%.py,\
+    aio aio_queue buffer call channel codec descriptors fuzz queue shared_buffer sync)
+asan_environment = $(SAFE) PYTHONMALLOC=malloc SUBINTERPRETERS_LIBC_DLOPEN=1 \
+    LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+    ASAN_OPTIONS=exitcode=99:detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1:$\
+    detect_stack_use_after_return=1:handle_segv=0 \
+    UBSAN_OPTIONS=exitcode=99:halt_on_error=1:print_stacktrace=1
+
+asan-python: .venv/$(PY)-asan/.package
+	@$(asan_environment) .venv/$(PY)-asan/bin/pytest -q --capture=sys $(or $(ARGS),$(asan_files))
 
 # The core without Python, plain and under the sanitizers.
 

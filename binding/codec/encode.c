@@ -348,7 +348,7 @@ write_function(writer *w, PyObject *obj)
     if (description == NULL) {
         return PyErr_Occurred() ? -1 : leave_to_pickle(w, obj);
     }
-    int r = write_tagged(w, CODEC_FUNCTION, NULL, 0) < 0 ? -1 : write_value(w, description);
+    int r = write_tag(w, CODEC_FUNCTION) < 0 ? -1 : write_value(w, description);
     Py_DECREF(description);
     return r;
 }

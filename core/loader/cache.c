@@ -229,11 +229,13 @@ compare_use(const void *a, const void *b)
     return x->used < y->used ? -1 : x->used > y->used;
 }
 
+// The clock that files get their times from may be ahead of time(): by some milliseconds on Linux 6.13 and
+// newer, by more when it is another machine's.
 static bool
 is_fresh(const entry *e)
 {
-    time_t now = time(NULL);
-    return e->used <= now && now - e->used < FRESH;
+    time_t age = time(NULL) - e->used;
+    return age > -FRESH && age < FRESH;
 }
 
 // Removes the oldest until at most `limit` bytes are left, but nothing fresh, which somebody may be about
@@ -292,12 +294,14 @@ subi_cache_clear(void)
     return look_through(0, true, &size, &count);
 }
 
-void
-subi__cache_used(int fd, const struct stat *st)
+bool
+subi__cache_used(int fd, struct stat *st)
 {
-    if (time(NULL) - st->st_mtime > OLD) {
-        futimens(fd, NULL);
+    if (time(NULL) - st->st_mtime <= OLD) {
+        return true;
     }
+    futimens(fd, NULL);
+    return fstat(fd, st) == 0;
 }
 
 void

@@ -15,8 +15,8 @@ bool subi__cache_check(void);
 // Somebody has removed the folder: makes it again.
 void subi__cache_restore(void);
 
-// The file is in use: it is not among the oldest.
-void subi__cache_used(int fd, const struct stat *st);
+// The file is in use: it is not among the oldest. *st gets what that changes. False: it is not known.
+bool subi__cache_used(int fd, struct stat *st);
 
 // A file was added: now and then removes the oldest, when there are too many.
 void subi__cache_grew(void);

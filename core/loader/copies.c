@@ -218,8 +218,7 @@ is_undamaged(int fd, const trailer *t, struct stat *st)
 {
     uint64_t sum;
     if (is_of_this_boot(st)) {
-        subi__cache_used(fd, st);
-        return true;
+        return subi__cache_used(fd, st);
     }
     if (!add_up(fd, t->size - sizeof(*t), &sum) || sum != t->sum) {
         return false;

@@ -13,6 +13,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from subinterpreters import create, create_channel, select
 
 # The kinds of interpreters that this CPython can have, and the default one.
@@ -31,7 +33,19 @@ LONG = os.environ.get("SUBI_TEST_LONG") == "1"
 
 WAIT = 30  # seconds: after that, something hangs
 TRACEBACK = "Traceback (most recent call last)"
-CRASHES = ("Fatal Python error", "AddressSanitizer", "_PyMem_DebugRawFree", "Segmentation fault")
+CRASHES = (
+    "Fatal Python error",
+    "ERROR: AddressSanitizer",
+    ": runtime error: ",
+    "_PyMem_DebugRawFree",
+    "Segmentation fault",
+)
+
+# make asan-python
+UNDER_ASAN = "libasan" in os.environ.get("LD_PRELOAD", "")
+
+# For programs that have nothing to do with the package: apt-get hangs in the sanitizer.
+TOOL_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 # Examples find their neighbours as any script does, however the tests are run.
 SCRIPT_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
@@ -55,6 +69,10 @@ def in_parallel(interps, code):
     if failed:
         raise failed[0]
 """
+
+
+def not_under_asan(reason: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(UNDER_ASAN, reason=f"AddressSanitizer {reason}")
 
 
 def run_program(

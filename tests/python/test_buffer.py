@@ -14,7 +14,7 @@ import weakref
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import KINDS, WAIT, is_free, run_script, start
+from support import KINDS, WAIT, is_free, not_under_asan, run_script, start
 
 import subinterpreters
 from subinterpreters import ChannelClosedError, ChannelFullError, NotShareableError
@@ -990,6 +990,7 @@ while True:
 """
 
 
+@not_under_asan("keeps what was freed")
 @in_each_kind
 def test_no_leak(kind):
     run_script(MANY, kind, timeout=60)

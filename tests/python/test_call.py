@@ -12,7 +12,7 @@ from concurrent.futures import wait as wait_for
 from typing import Any
 
 import pytest
-from support import KINDS, WAIT, Lent, Reduced, Unsendable, run_script, start
+from support import KINDS, WAIT, Lent, Reduced, Unsendable, not_under_asan, run_script, start
 from test_leaks import MEASURE
 
 from subinterpreters import (
@@ -953,6 +953,7 @@ interp.close()
 """
 
 
+@not_under_asan("keeps what was freed")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", ["calls", "failures"])
 def test_leaks(kind: str, what: str) -> None:

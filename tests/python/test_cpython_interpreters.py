@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import SCRIPT_ENVIRONMENT, run_script
+from support import SCRIPT_ENVIRONMENT, TOOL_ENVIRONMENT, run_script
 
 if sys.version_info[:2] != (3, 14):
     pytest.skip("the tests are those of CPython 3.14", allow_module_level=True)
@@ -194,7 +194,9 @@ def suite() -> None:
         return
     command = [ROOT / "tools" / "python", "--tests", "3.14"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=100, check=False, env=TOOL_ENVIRONMENT
+        )
     except subprocess.TimeoutExpired:
         unavailable("tools/python --tests takes too long")
     if done.returncode != 0 or not has_tests():

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import run_script
+from support import TOOL_ENVIRONMENT, run_script
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "cpython-tests"
 NAME = "test__xxsubinterpreters"
@@ -50,7 +50,9 @@ def suite(tmp_path: Path) -> Path:
     if importlib.util.find_spec("test.support") is None:
         unavailable("this Python comes without test.support")
     try:
-        done = subprocess.run([TOOL], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [TOOL], capture_output=True, text=True, timeout=60, check=False, env=TOOL_ENVIRONMENT
+        )
     except subprocess.TimeoutExpired:
         unavailable("tools/cpython-tests takes too long")
     if done.returncode != 0:

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from support import CRASHES, KINDS
+from support import CRASHES, KINDS, not_under_asan
 
 SETUP = """
 import atexit, sys, threading
@@ -155,6 +155,7 @@ list(executor.map(abs, range(8)))
 """
 
 
+@not_under_asan("takes the time")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_idle_workers_of_executors_do_not_delay(ending, kind):

@@ -4,7 +4,7 @@
 import textwrap
 
 import pytest
-from support import DEFAULT, KINDS, run_script
+from support import DEFAULT, KINDS, not_under_asan, run_script
 
 # name: (code, the __name__ that excinfo.type has to have, or None)
 SHAPES = {
@@ -333,6 +333,7 @@ OUT_OF_MEMORY = """
 """
 
 
+@not_under_asan("reserves address space")
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_runs_out_in_four_interpreters_at_once(kind):
     run_script(OUT_OF_MEMORY, kind)

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from support import IN_PARALLEL, KINDS, LONG, run_script
+from support import IN_PARALLEL, KINDS, LONG, not_under_asan, run_script
 
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
@@ -986,6 +986,7 @@ def test_faulthandler_inside():
     assert "Fatal Python error: Segmentation fault" in done.stderr
 
 
+@not_under_asan("needs more memory")
 def test_sixty_four_at_once():
     done = private(
         """

@@ -6,7 +6,7 @@ import sys
 from textwrap import dedent
 
 import pytest
-from support import run_script
+from support import not_under_asan, run_script
 
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 13), reason="before 3.13 closed interpreters are ended"
@@ -431,6 +431,7 @@ def test_storm():
     run_script(LIVES + dedent(script), timeout=120)
 
 
+@not_under_asan("keeps what was freed")
 def test_memory_of_one_interpreter():
     """It does not grow with its lives."""
     script = """

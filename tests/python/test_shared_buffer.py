@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from support import KINDS, WAIT, Node, run_script
+from support import KINDS, WAIT, Node, not_under_asan, run_script
 
 from subinterpreters import SharedBuffer, create, create_channel
 
@@ -122,6 +122,7 @@ def test_its_size_does_not_matter():
     assert best(2**30) < 10 * best(2**10)
 
 
+@not_under_asan("keeps what was freed")
 def test_many_views_and_the_end():
     run_script(
         """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import KINDS, WAIT, YIELDING_KINDS, run_script, start
+from support import KINDS, WAIT, YIELDING_KINDS, not_under_asan, run_script, start
 
 from subinterpreters import Interpreter, create, create_channel, get_current, get_main
 
@@ -159,6 +159,7 @@ def test_tasks(interp: Interpreter) -> None:
         assert interp.stats()["tasks"] == left
 
 
+@not_under_asan("wants PYTHONMALLOC, with which there is nothing to count")
 def test_bytes(interp: Interpreter) -> None:
     before = interp.stats()["bytes"]
     if interp.isolation != "private":

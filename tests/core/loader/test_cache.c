@@ -432,7 +432,25 @@ limited(void)
     return good;
 }
 
-// Two are written, one a while ago, and there is room for none.
+static void
+set_age(const char *path, int seconds)
+{
+    time_t then = time(NULL) - seconds;
+    struct timespec when[2] = {{.tv_sec = then}, {.tv_sec = then}};
+    must(utimensat(AT_FDCWD, path, when, 0) == 0);
+}
+
+// One that was not used for hours is still the file that it was found to be, and now it is new.
+static bool
+used_again(void)
+{
+    struct stat st;
+    choose(path_of("used"), NULL, NULL, NULL);
+    set_age(must_provide(1), 3 * 60 * 60);
+    return stat(must_provide(1), &st) == 0 && time(NULL) - st.st_mtime < 60;
+}
+
+// Two are written, one a while ago, and there is room for none. The clock of the file system may be ahead.
 static bool
 spared(void)
 {
@@ -440,7 +458,7 @@ spared(void)
     size_t count;
     choose(path_of("spared"), NULL, NULL, NULL);
     must(setenv("SUBINTERPRETERS_CACHE_SIZE", "1", 1) == 0);
-    must_provide(0);
+    set_age(must_provide(0), -5);
     char old[PATH_MAX];
     strcpy(old, must_provide(1));
     char draft[PATH_MAX + 8], old_draft[PATH_MAX + 8];
@@ -448,8 +466,8 @@ spared(void)
     snprintf(old_draft, sizeof(old_draft), "%s.ABCDEF", old);
     close(open(draft, O_CREAT | O_WRONLY, 0600));
     close(open(old_draft, O_CREAT | O_WRONLY, 0600));
-    struct timespec when[2] = {{.tv_sec = time(NULL) - 100}, {.tv_sec = time(NULL) - 100}};
-    must(utimensat(AT_FDCWD, old, when, 0) == 0 && utimensat(AT_FDCWD, old_draft, when, 0) == 0);
+    set_age(old, 100);
+    set_age(old_draft, 100);
     for (unsigned slot = 2; slot < 33; slot++) {
         must_provide(slot);
     }
@@ -603,6 +621,7 @@ test_copies(void)
        "one whose contents are damaged is, when the machine was started");
     ok(apart(at_once), "processes provide the same at once, while others remove it");
     ok(apart(limited), "the oldest go, when there are too many; files of others do not");
+    ok(apart(used_again), "one that is old is used, and then it is new");
     ok(apart(spared), "fresh files are not removed, drafts not even when all are");
     ok(apart(sizes), "the size of the cache: which are understood");
     ok(apart(folder_removed), "a folder that was removed is made again");
