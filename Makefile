@@ -20,7 +20,8 @@ SOURCES := meson.build meson_options.txt $(shell find core binding subinterprete
 C_FILES = $(shell find core binding tests bench examples -name '*.[ch]' 2>/dev/null)
 PY_DIRS = $(wildcard subinterpreters compat tests bench examples tools/requirements)
 
-.PHONY: help build venv demo test test-core fuzz tsan asan asan-python bench fmt lint clean distclean toolchain
+.PHONY: help build venv demo test test-core fuzz refleaks tsan asan asan-python bench fmt lint clean \
+    distclean toolchain
 .NOTPARALLEL:
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -32,6 +33,7 @@ help:
 	@echo 'make test-3.14      run the Python tests on one version'
 	@echo 'make test-core      run the C tests'
 	@echo 'make fuzz           damage messages and receive them, on PY, for a minute'
+	@echo 'make refleaks       repeat each operation on a CPython that counts references'
 	@echo 'make tsan           run the C tests under ThreadSanitizer'
 	@echo 'make asan           run the C tests under AddressSanitizer and UBSan'
 	@echo 'make asan-python    run Python tests under these, on PY'
@@ -125,6 +127,10 @@ test-core: build/core/build.ninja
 # With the debug hooks of the allocator. ARGS='--seconds 600 --seed 1'
 fuzz: .venv/$(PY)/.package
 	@$(SAFE) PYTHONMALLOC=debug .venv/$(PY)/bin/python tests/python/fuzz_codec.py $(ARGS)
+
+# On Debian's debug build of CPython.
+refleaks: .venv/3.14d/.package
+	@$(SAFE) SUBI_TEST_LONG=1 .venv/3.14d/bin/pytest tests/python/test_repeats.py -q $(ARGS)
 
 tsan asan: %: build/%/build.ninja
 	@$(meson) test -C build/$* --print-errorlogs $(ARGS)

@@ -67,6 +67,10 @@ class _Handler(logging.Handler):
             attributes["exc_text"] = formatter.formatException(record.exc_info)
         return {name: _plain(value) for name, value in attributes.items()}
 
+    def is_over(self) -> bool:
+        """Whether nobody listens any more."""
+        return self._send.closed
+
     def close(self) -> None:
         """Once all is logged: logging.shutdown() does it, after all other functions of atexit."""
         with suppress(ChannelError):
@@ -77,6 +81,10 @@ class _Handler(logging.Handler):
 def _attach(send: SendChannel, level: int | str) -> None:
     root = logging.getLogger()
     root.setLevel(level)
+    for each in root.handlers[:]:
+        if isinstance(each, _Handler) and each.is_over():
+            root.removeHandler(each)
+            each.close()
     root.addHandler(_Handler(send))
 
 

@@ -332,3 +332,10 @@ def test_logging_is_imported_when_it_is_used() -> None:
         subinterpreters.create().close()
         assert "logging" not in sys.modules
     """)
+
+
+def test_handlers_of_listeners_that_have_stopped_go(interp: Interpreter) -> None:
+    for _ in range(5):
+        log_to_parent(interp).stop()
+    with log_to_parent(interp):
+        interp.exec("import logging; assert len(logging.getLogger().handlers) == 1")
