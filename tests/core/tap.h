@@ -73,7 +73,7 @@ tap_die(const char *what, const char *file, int line)
 {
     printf("Bail out! %s:%d: %s (seed %llu)\n", file, line, what, (unsigned long long)tap_seed);
     fflush(stdout);
-#if defined(FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
+#if defined(TAP_ABORTS)
     abort();  // libFuzzer keeps the input
 #endif
     _exit(1);

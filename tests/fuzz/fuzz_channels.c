@@ -763,23 +763,43 @@ do_try_waiter(void)
     }
 }
 
+// Who waits and has not been told has nothing to do.
+static void
+check_untold(unsigned notifier)
+{
+    bool may[CASES];
+    for (unsigned i = 0; i < WAITERS; i++) {
+        model_waiter *w = &waiters[i];
+        if (w->waits && !w->told && w->notifier == notifier) {
+            w->waits = false;
+            must(!look_ahead(w, notifiers[notifier].interp, may));
+            w->waits = true;
+        }
+    }
+}
+
 // What an event loop does when its descriptor is looked at.
 static void
-do_pump(void)
+pump(unsigned notifier)
 {
-    if (notifier_count == 0) {
-        return;
-    }
-    unsigned which = pick(notifier_count);
-    subi_notifier *n = notifiers[which].n;
+    subi_notifier *n = notifiers[notifier].n;
     struct pollfd p = {.fd = subi_notifier_fd(n), .events = POLLIN};
     bool readable = poll(&p, 1, 0) == 1;
     model_waiter *w;
     subi_notifier_clear(n);
     while ((w = subi_notifier_next(n)) != NULL) {
         must(readable && w >= waiters && w < waiters + WAITERS);
-        must(w->w != NULL && w->notifier == which && w->waits && !w->told);
+        must(w->w != NULL && w->notifier == notifier && w->waits && !w->told);
         w->told = true;
+    }
+    check_untold(notifier);
+}
+
+static void
+do_pump(void)
+{
+    if (notifier_count > 0) {
+        pump(pick(notifier_count));
     }
 }
 
@@ -980,6 +1000,9 @@ run_one(unsigned instruction)
 static void
 end_event_loops(void)
 {
+    for (unsigned i = 0; i < notifier_count; i++) {
+        pump(i);
+    }
     for (unsigned i = 0; i < WAITERS; i++) {
         end_waiter(&waiters[i]);
     }

@@ -110,6 +110,7 @@ def samples(memory: bytearray) -> Iterator[Any]:
     yield [[recv, send], {"queue": create_queue()}, recv, subinterpreters.Lock()]
     yield [shared, memoryview(shared)[8:24], memoryview(shared)[::-2], (shared, {"s": shared})]
     yield [os.path.join, len, dict, {"f": os.path.join}]
+    yield [os.path.join, math.sqrt, random.Random]  # see runs_code
     for view in views(memory):
         yield view
         yield {"view": [view, view], "other": view[:]}

@@ -25,14 +25,26 @@ elf_look(const char *name, void *left)
 }
 
 static inline void
+elf_see(const char *name, uint32_t number, void *seen)
+{
+    must(strlen(name) < SIZE_MAX && number < UINT32_MAX);
+    ++*(size_t *)seen;
+}
+
+static inline void
 elf_ask(const void *bytes, size_t size)
 {
     static const char *const prefixes[] = {"Py", "_ZNSt6thread15_M_start_thread", NULL};
+    static const char *const texts[] = {"Py", "elf_", NULL};
     static const int64_t tags[] = {DT_SONAME, DT_RPATH, DT_RUNPATH, DT_STRTAB, 77};
     const char *why;
     bool answer;
     int left = 1000;
+    size_t seen = 0;
     subi__elf_is_foreign(bytes, size);
+    subi__elf_stays(bytes, size);
+    subi__elf_mentions(bytes, size, texts);
+    must(subi__elf_unique(bytes, size, elf_see, &seen) == seen);
     subi__elf_needed(bytes, size, elf_look, &left, &why);
     subi__elf_wants(bytes, size, prefixes, &answer, &why);
     for (size_t i = 0; i < sizeof(tags) / sizeof(*tags); i++) {
