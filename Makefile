@@ -20,8 +20,8 @@ SOURCES := meson.build meson_options.txt $(shell find core binding subinterprete
 C_FILES = $(shell find core binding tests bench examples -name '*.[ch]' 2>/dev/null)
 PY_DIRS = $(wildcard subinterpreters compat tests bench examples tools/requirements)
 
-.PHONY: help build venv demo test test-core fuzz refleaks tsan asan asan-python bench fmt lint clean \
-    distclean toolchain
+.PHONY: help build venv demo test test-core fuzz libfuzzer test-libfuzzer refleaks tsan asan asan-python bench \
+    fmt lint clean distclean toolchain
 .NOTPARALLEL:
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -33,6 +33,7 @@ help:
 	@echo 'make test-3.14      run the Python tests on one version'
 	@echo 'make test-core      run the C tests'
 	@echo 'make fuzz           damage messages and receive them, on PY, for a minute'
+	@echo 'make libfuzzer      run the programs for libFuzzer, on PY, for a minute each'
 	@echo 'make refleaks       repeat each operation on a CPython that counts references'
 	@echo 'make tsan           run the C tests under ThreadSanitizer'
 	@echo 'make asan           run the C tests under AddressSanitizer and UBSan'
@@ -117,7 +118,7 @@ bench: .venv/$(PY)/.bench
 test: toolchain
 	@$(MAKE) .venv/tools/.build
 	@mkdir -p build/test && rm -f build/test/failed
-	@printf '%s\n' $(MATRIX:%=test-%) asan-python tsan asan test-core | \
+	@printf '%s\n' $(MATRIX:%=test-%) asan-python tsan asan test-core $(if $(clang_here),test-libfuzzer) | \
 	    xargs -P $(JOBS) -I{} tools/run-apart build/test {} $(MAKE) {}
 	@if [ -e build/test/failed ]; then echo "failed: $$(tr '\n' ' ' <build/test/failed)" >&2; exit 1; fi
 
@@ -131,6 +132,29 @@ fuzz: .venv/$(PY)/.package
 # On Debian's debug build of CPython.
 refleaks: .venv/3.14d/.package
 	@$(SAFE) SUBI_TEST_LONG=1 .venv/3.14d/bin/pytest tests/python/test_repeats.py -q $(ARGS)
+
+# What clang has compiled: the core, and the package for the PY. Each finds new inputs from those that it has
+# found before, in build/fuzz-X/corpus. FUZZERS=decode ARGS='-max_total_time=600'
+FUZZERS ?= decode channels elf
+FUZZ_SOURCES = $(wildcard tests/fuzz/*) tests/core/tap.h tests/core/peek.h tests/core/loader/elf_try.h
+clang_here = $(shell tools/toolchain --clang-here)
+
+build/fuzz-%/.installed: .venv/%/.base $(SOURCES) $(FUZZ_SOURCES)
+	@clang=$$(tools/toolchain --clang) && mkdir -p build && \
+	export CC=$$clang PATH="$(CURDIR)/.venv/$*/bin:$$PATH" && \
+	{ [ -e build/fuzz-$*/build.ninja ] || meson setup -Dfuzzers=true -Dtests=false --warnlevel=0 \
+	    --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
+	    --prefix='$(CURDIR)/build/fuzz-$*/installed' \
+	    -Dpython.purelibdir=python -Dpython.platlibdir=python build/fuzz-$*; } >build/fuzz-$*.log && \
+	meson install -C build/fuzz-$* >>build/fuzz-$*.log || { cat build/fuzz-$*.log; exit 1; }
+	@touch $@
+
+test-libfuzzer: ARGS := -max_total_time=5
+libfuzzer test-libfuzzer: build/fuzz-$(PY)/.installed
+	@for name in $(FUZZERS); do \
+	    $(SAFE) tests/fuzz/run '$(CURDIR)/build/fuzz-$(PY)' .venv/$(PY)/bin/python \
+	        "$$(tools/toolchain --clang)" $$name $(or $(ARGS),-max_total_time=60) || exit 1; \
+	done
 
 tsan asan: %: build/%/build.ninja
 	@$(meson) test -C build/$* --print-errorlogs $(ARGS)

@@ -124,7 +124,8 @@ find_original(module_state *state, const Py_buffer *view, outgoing_buffer *out)
     out->borrowed = subi_shared_buffer_memory(state, base);
 }
 
-// Not all exporters give what PyBUF_FULL_RO asks for, when it goes without saying.
+// Not all exporters give what PyBUF_FULL_RO asks for, when it goes without saying. Where a step is too large
+// for its type there are no items, or subi_layout_extent finds out.
 static void
 complete_dimensions(const Py_buffer *view, Py_ssize_t *shape, Py_ssize_t *strides)
 {
@@ -132,7 +133,7 @@ complete_dimensions(const Py_buffer *view, Py_ssize_t *shape, Py_ssize_t *stride
     for (int k = view->ndim - 1; k >= 0; k--) {
         shape[k] = view->shape != NULL ? view->shape[k] : step > 0 ? view->len / step : 0;
         strides[k] = view->strides != NULL ? view->strides[k] : step;
-        step *= shape[k];
+        (void)__builtin_mul_overflow(step, shape[k], &step);
     }
 }
 

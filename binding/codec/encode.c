@@ -47,22 +47,27 @@ write_sized(writer *w, codec_tag tag, const void *data, size_t n)
 static int
 write_big_int(writer *w, PyObject *obj)
 {
-    // one more bit than the magnitude, for the sign
-    PyObject *bits = PyObject_CallMethod(obj, "bit_length", NULL);
-    if (bits == NULL) {
+#if PY_VERSION_HEX >= 0x030D0000
+    Py_ssize_t n = PyLong_AsNativeBytes(obj, NULL, 0, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+    if (n < 0) {
         return -1;
     }
-    size_t n = PyLong_AsSize_t(bits) / 8 + 1;
-    Py_DECREF(bits);
-    if (PyErr_Occurred() || write_tag(w, CODEC_BIG_INT) < 0 || write_number(w, n) < 0) {
+#else
+    size_t bits = _PyLong_NumBits(obj);
+    if (bits == (size_t)-1 && PyErr_Occurred()) {
         return -1;
     }
-    unsigned char *p = reserve(w, n);
+    size_t n = bits / 8 + 1;  // one more bit than the magnitude, for the sign
+#endif
+    if (write_tag(w, CODEC_BIG_INT) < 0 || write_number(w, (uint64_t)n) < 0) {
+        return -1;
+    }
+    unsigned char *p = reserve(w, (size_t)n);
     if (p == NULL) {
         return -1;
     }
 #if PY_VERSION_HEX >= 0x030D0000
-    return PyLong_AsNativeBytes(obj, p, (Py_ssize_t)n, Py_ASNATIVEBYTES_LITTLE_ENDIAN) < 0 ? -1 : 0;
+    return PyLong_AsNativeBytes(obj, p, n, Py_ASNATIVEBYTES_LITTLE_ENDIAN) < 0 ? -1 : 0;
 #else
     return _PyLong_AsByteArray((PyLongObject *)obj, p, n, 1, 1);
 #endif

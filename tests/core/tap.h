@@ -73,6 +73,9 @@ tap_die(const char *what, const char *file, int line)
 {
     printf("Bail out! %s:%d: %s (seed %llu)\n", file, line, what, (unsigned long long)tap_seed);
     fflush(stdout);
+#if defined(TAP_ABORTS)
+    abort();  // libFuzzer keeps the input
+#endif
     _exit(1);
 }
 

@@ -13,6 +13,7 @@ import gc
 import math
 import os.path
 import random
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -109,6 +110,7 @@ def samples(memory: bytearray) -> Iterator[Any]:
     yield [[recv, send], {"queue": create_queue()}, recv, subinterpreters.Lock()]
     yield [shared, memoryview(shared)[8:24], memoryview(shared)[::-2], (shared, {"s": shared})]
     yield [os.path.join, len, dict, {"f": os.path.join}]
+    yield [os.path.join, math.sqrt, random.Random]  # see runs_code
     for view in views(memory):
         yield view
         yield {"view": [view, view], "other": view[:]}
@@ -139,6 +141,16 @@ class Sample:
 
 # A function that is described by the tuple that it is in.
 FATAL_ONCE = (b"R(\x01gr\x00", b"R(\x02Ngr\x00", b"R(\x05Ngr\x00")
+
+VIEW = b"Rh\x00"  # what a message begins with that is a view
+LAYOUT = "PnnNii"  # of a buffer: see buffer_layout
+
+
+def far_and_empty(data: bytes) -> bytes:
+    """A message with a view, changed to one of no items, whose steps would be too large to be numbers."""
+    memory = struct.unpack_from(LAYOUT, data, len(VIEW))[0]
+    layout = struct.pack(LAYOUT, memory, 0, 1, 2, 3, 1)
+    return VIEW + layout + struct.pack("6n", 0, 2**40, 2**40, 0, 0, 0) + b"B\0"
 
 
 # ---- the damage --------------------------------------------------------------------------------
@@ -185,13 +197,18 @@ def runs_code(data: bytes) -> bool:
 # ---- the check ---------------------------------------------------------------------------------
 
 
+def is_large(view: memoryview) -> bool:
+    """The same item again and again, or items of no bytes, or no items, many times."""
+    return max(view.nbytes, math.prod(n for n in view.shape if n > 0)) > 2**20
+
+
 def look_at(obj: Any, seen: set[int]) -> None:
     if id(obj) in seen:
         return
     seen.add(id(obj))
     if isinstance(obj, memoryview):
-        if max(obj.nbytes, math.prod(obj.shape)) > 2**20:
-            return  # the same item again and again, or items of no bytes
+        if is_large(obj):
+            return
         assert OUTSIDE not in obj.tobytes(), "memory that was not lent"
         try:
             obj.tolist()
@@ -205,13 +222,71 @@ def look_at(obj: Any, seen: set[int]) -> None:
             look_at(each, seen)
 
 
-def receive(recv: Any) -> bool:
+# What leads to other objects: which of them are one and the same is kept.
+COMPOUND = (list, tuple, dict, set, frozenset)
+
+
+def essence(obj: Any) -> Any:
+    """What does not depend on where an object is, or on the order in a set."""
+    if isinstance(obj, (float, complex)):
+        parts = (obj,) if isinstance(obj, float) else (obj.real, obj.imag)
+        return type(obj).__name__, struct.pack(f"{len(parts)}d", *parts)
+    if isinstance(obj, tuple):
+        return "tuple", [essence(each) for each in obj]
+    if isinstance(obj, (set, frozenset)):
+        return type(obj).__name__, sorted(repr(essence(each)) for each in obj)
+    if isinstance(obj, memoryview):
+        layout = obj.itemsize, obj.shape, obj.strides, obj.readonly
+        return "memoryview", *layout, None if is_large(obj) else obj.tobytes()
+    return type(obj).__name__, hex(obj) if isinstance(obj, int) else repr(obj)
+
+
+def assert_same(first: Any, second: Any) -> None:
+    """As far as what is in sets can be told apart."""
+    to_second: dict[int, int] = {}
+    to_first: dict[int, int] = {}
+    left = [(first, second)]
+    while left:
+        a, b = left.pop()
+        assert type(a) is type(b), (a, b)
+        if not isinstance(a, COMPOUND):
+            plain = isinstance(a, (int, str, bytes))
+            assert a == b if plain else essence(a) == essence(b), (a, b)
+            continue
+        if id(a) in to_second or id(b) in to_first:
+            assert (to_second.get(id(a)), to_first.get(id(b))) == (id(b), id(a)), "not one object"
+            continue
+        to_second[id(a)], to_first[id(b)] = id(b), id(a)
+        assert len(a) == len(b), (a, b)
+        if isinstance(a, (list, tuple)):
+            left.extend(zip(a, b, strict=True))
+        elif isinstance(a, dict):
+            left.extend(zip(a, b, strict=True))
+            left.extend(zip(a.values(), b.values(), strict=True))
+        else:
+            assert essence(a) == essence(b), (a, b)
+
+
+def send_again(obj: Any, recv: Any, send: Any) -> None:
+    """What was received and can be sent is received as the same."""
+    try:
+        send.send(obj)
+    except Exception:  # noqa: BLE001
+        return
+    try:
+        assert_same(obj, recv.recv_nowait())
+    except RecursionError:
+        pass
+
+
+def receive(recv: Any, send: Any) -> bool:
     """Whether it was an object, and not an exception, of whatever type."""
     try:
         obj = recv.recv_nowait()
     except Exception:  # noqa: BLE001
         return False
     look_at(obj, set())
+    send_again(obj, recv, send)
     return True
 
 
@@ -242,7 +317,10 @@ def run(seconds: float, seed: int) -> tuple[int, int]:
     del obj
     for data in FATAL_ONCE:
         kept[0].send(channel, data)
-        receive(recv)
+        receive(recv, send)
+    lent = next(each for each in kept if each.data.startswith(VIEW))
+    lent.send(channel, far_and_empty(lent.data))
+    assert receive(recv, send)
     count = made = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -252,7 +330,7 @@ def run(seconds: float, seed: int) -> tuple[int, int]:
             continue
         sample.send(channel, data)
         count += 1
-        made += receive(recv)
+        made += receive(recv, send)
     for sample in kept:
         sample.close()
     channel_drop(channel)

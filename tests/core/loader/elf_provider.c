@@ -7,10 +7,10 @@ static int count;
 
 // What C++ makes of a static in an inline function: one in the process, for all libraries.
 __asm__(".pushsection .bss\n"
+        ".globl elf_unique\n"
         ".type elf_unique, %gnu_unique_object\n"
         ".size elf_unique, 4\n"
         ".balign 4\n"
-        ".globl elf_unique\n"
         "elf_unique: .zero 4\n"
         ".popsection");
 extern int elf_unique;

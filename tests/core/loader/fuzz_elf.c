@@ -15,15 +15,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "loader/elf_edit.h"
-#include "loader/elf_image.h"
-
-#include "tap.h"
+#include "elf_try.h"
 
 #define ROUNDS    (13000 / (TAP_SLOW > 1 ? 5 : 1))
 #define PARTS_MAX 16
 #define EDITS_MAX 16  // changes of one input
-#define SMALL     ((size_t)1 << 20)
 
 // A stretch of the file that the loader follows: damage elsewhere tells little.
 typedef struct part {
@@ -137,97 +133,10 @@ repair(file *f, const change *changes, size_t count)
     }
 }
 
-// ---- what is asked and done -------------------------------------------------------------------
-
-typedef struct tally {
-    unsigned refused, checked, edited, edited_again;
-} tally;
-
-static bool
-look(const char *name, void *left)
-{
-    return strlen(name) < SIZE_MAX && --*(int *)left > 0;
-}
+// ---- rounds ----------------------------------------------------------------------------------
 
 static void
-ask(const void *bytes, size_t size)
-{
-    static const char *const prefixes[] = {"Py", "_ZNSt6thread15_M_start_thread", NULL};
-    static const int64_t tags[] = {DT_SONAME, DT_RPATH, DT_RUNPATH, DT_STRTAB, 77};
-    const char *why;
-    bool answer;
-    int left = 1000;
-    subi__elf_is_foreign(bytes, size);
-    subi__elf_needed(bytes, size, look, &left, &why);
-    subi__elf_wants(bytes, size, prefixes, &answer, &why);
-    for (size_t i = 0; i < sizeof(tags) / sizeof(*tags); i++) {
-        const char *text = subi__elf_text(bytes, size, tags[i]);
-        must(text == NULL || strlen(text) < size);
-    }
-}
-
-static unsigned char *
-apply(const void *bytes, size_t size, const subi__elf_patch *p)
-{
-    unsigned char *made = calloc(1, p->offset + p->size);
-    must(made != NULL);
-    memcpy(made, bytes, size);
-    memcpy(made, p->header, sizeof(p->header));
-    for (size_t i = 0; i < p->changed_count; i++) {
-        must(p->changed[i].offset < size);
-        made[p->changed[i].offset] = p->changed[i].value;
-    }
-    memcpy(made + p->offset, p->bytes, p->size);
-    return made;
-}
-
-static subi_result
-make_edit(const void *bytes, size_t size, subi__elf_patch *patch)
-{
-    static const char *const needed[] = {"first.so", NULL};
-    static const subi__elf_rename renames[] = {{"libc.so.6", "other.so"},
-                                               {"libelf_provider.so", NULL}};
-    const subi__elf_edit e = {.soname = "name.so",
-                              .origin = "/some/folder",
-                              .needed = needed,
-                              .renames = renames,
-                              .rename_count = 2};
-    const char *why = NULL;
-    subi_result r = subi__elf_edit_make(bytes, size, &e, patch, &why);
-    must(r == SUBI_OK ? patch->offset >= size : r == SUBI_INVALID && why != NULL);
-    return r;
-}
-
-// What was edited is looked through and edited again, too.
-static void
-try
-    (const void *bytes, size_t size, tally *t)
-    {
-        subi__elf_patch patch, again;
-        const char *why;
-        bool checked = subi__elf_check(bytes, size, &why) == SUBI_OK;
-        ask(bytes, size);
-        t->checked += checked;
-        if (make_edit(bytes, size, &patch) != SUBI_OK) {
-            t->refused++;
-            return;
-        }
-        must(checked);
-        t->edited++;
-        if (size < SMALL) {
-            unsigned char *made = apply(bytes, size, &patch);
-            ask(made, patch.offset + patch.size);
-            if (make_edit(made, patch.offset + patch.size, &again) == SUBI_OK) {
-                t->edited_again++;
-                subi__elf_patch_fini(&again);
-            }
-            free(made);
-        }
-        subi__elf_patch_fini(&patch);
-    }
-
-static void
-try_cut(const file *f, tally *t, uint64_t *random)
+try_cut(const file *f, elf_tally *t, uint64_t *random)
 {
     const part *p = &f->parts[tap_random(random) % f->part_count];
     size_t size = tap_random(random) % 2 == 0 ? tap_random(random) % f->size
@@ -235,8 +144,7 @@ try_cut(const file *f, tally *t, uint64_t *random)
     unsigned char *bytes = malloc(size + (size == 0));
     must(bytes != NULL);
     memcpy(bytes, f->bytes, size);
-    try
-        (bytes, size, t);
+    elf_try(bytes, size, t);
     free(bytes);
 }
 
@@ -245,7 +153,7 @@ fuzz(file *f, const char *name, unsigned long rounds)
 {
     uint64_t random = tap_seed;
     change changes[EDITS_MAX];
-    tally t = {0, 0, 0, 0};
+    elf_tally t = {0, 0, 0, 0};
     unsigned long cut = 0;
     for (unsigned long i = 0; i < rounds; i++) {
         size_t count = damage(f, changes, &random);
@@ -254,8 +162,7 @@ fuzz(file *f, const char *name, unsigned long rounds)
             cut++;
         }
         else {
-            try
-                (f->bytes, f->size, &t);
+            elf_try(f->bytes, f->size, &t);
         }
         repair(f, changes, count);
     }
@@ -290,7 +197,7 @@ test_whole(const file *f, const char *first, const char *path)
     const subi__elf_edit e = {.soname = "edited.so", .origin = "/nowhere"};
     snprintf(edited, sizeof(edited), "%s/edited.so", folder);
     must(subi__elf_edit_make(f->bytes, f->size, &e, &patch, &why) == SUBI_OK);
-    unsigned char *made = apply(f->bytes, f->size, &patch);
+    unsigned char *made = elf_apply(f->bytes, f->size, &patch);
     size_t size = patch.offset + patch.size;
     int fd = open(edited, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
     must(fd >= 0 && write(fd, made, size) == (ssize_t)size && close(fd) == 0);
