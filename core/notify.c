@@ -399,6 +399,18 @@ subi_notifiers_close(int64_t interp)
 }
 
 void
+subi_notifiers_disturb(int64_t interp)
+{
+    subi__lock_acquire(&all_lock);  // while one is in the list its descriptor is open
+    for (subi_notifier *n = all; n != NULL; n = n->next) {
+        if (n->interp == interp) {
+            subi__event_signal(n->fd);
+        }
+    }
+    subi__lock_release(&all_lock);
+}
+
+void
 subi__notifiers_forget(void)
 {
     subi__lock_init(&all_lock);

@@ -12,12 +12,17 @@ import time
 import types
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from subinterpreters._subinterpreters import ExecutionFailed, Interpreter, InterpreterError
+from subinterpreters._subinterpreters import (
+    Event,
+    ExecutionFailed,
+    Interpreter,
+    InterpreterError,
+    _seconds,
+)
 
 GRACE = 1.0  # seconds for interrupted code to come back
 
@@ -106,16 +111,15 @@ def call_in_thread(
     return thread
 
 
-def _in_limits(timeout: float) -> float:
-    """Return a number of seconds that waits of the standard library can do with."""
-    try:
-        negative = not timeout >= 0
-    except TypeError:
-        name = type(timeout).__name__
-        raise TypeError(f"timeout must be a number of seconds or None, got {name}") from None
-    if negative:
-        raise ValueError(f"timeout must not be negative, got {timeout!r}")
-    return min(timeout, threading.TIMEOUT_MAX)
+class _End:
+    """Waits for a future's end. Ctrl-C ends that as it does all waits of this package, in any interpreter."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._event = event = Event()
+        future.add_done_callback(lambda _: event.set())
+
+    def wait(self, timeout: float | None) -> bool:
+        return self._event.wait(timeout)
 
 
 class Worker:
@@ -154,7 +158,7 @@ class Worker:
         if last is not None and not last.done():
             if mine:
                 raise InterpreterError("what was submitted is not done, and waits for the caller")
-            if not wait_for([last], None if timeout is None else _in_limits(timeout)).done:
+            if not _End(last).wait(timeout):
                 raise TimeoutError("what was submitted to the interpreter is not done")
         self._executor.shutdown(wait=not mine)
 
@@ -201,7 +205,7 @@ def _in_time(
     interp: Interpreter, timeout: float, function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     """Call a function that runs something in the interpreter, on its thread, and interrupt it in time."""
-    timeout = _in_limits(timeout)
+    timeout = _seconds(timeout)
     if interp.is_running():
         raise InterpreterError(f"interpreter {interp.id} is already running")
     job = _Job(function)
@@ -210,16 +214,17 @@ def _in_time(
     except BaseException:  # a handler of signals has raised, when it may have begun
         job.abandon(interp)
         raise
+    end = _End(future)
     error: BaseException | None = None
     try:
         try:
-            wait_for([future], timeout)
+            end.wait(timeout)
         except BaseException:  # a handler of signals has raised
-            _stop(interp, future)
+            _stop(interp, future, end)
             raise
         if future.done():
             return future.result()
-        if not _stop(interp, future):
+        if not _stop(interp, future, end):
             why = "the code did not react to being interrupted, and goes on"
         elif future.cancelled():
             why = "it has not begun, after what was submitted before"
@@ -233,7 +238,7 @@ def _in_time(
         del future, error  # the exception leads to this frame
 
 
-def _stop(interp: Interpreter, future: Future[Any]) -> bool:
+def _stop(interp: Interpreter, future: Future[Any], end: _End) -> bool:
     """Interrupt what runs, and wait for its end; code may need to be told more than once."""
     if future.cancel():
         return True
@@ -242,7 +247,7 @@ def _stop(interp: Interpreter, future: Future[Any]) -> bool:
     while not future.done() and time.monotonic() < deadline:
         with suppress(InterpreterError):  # somebody else has closed it
             interp.interrupt()
-        wait_for([future], pause)
+        end.wait(pause)
         pause *= 2
     return future.done()
 

@@ -399,6 +399,9 @@ SUBI_EXPORT void *subi_notifier_next(subi_notifier *n);
 // they can wait no more.
 SUBI_EXPORT void subi_notifiers_close(int64_t interp);
 
+// Makes the descriptors of the interpreter's notifiers readable, so that its event loops come back.
+SUBI_EXPORT void subi_notifiers_disturb(int64_t interp);
+
 // A waiter for one of the cases, which are copied; the messages stay the caller's, and only subi_waiter_try
 // uses them. Holds the channels. `data` is what subi_notifier_next gives, not NULL. SUBI_NOMEM.
 SUBI_EXPORT subi_result subi_waiter_new(subi_notifier *n, const subi_case *cases, size_t count,
@@ -735,15 +738,19 @@ typedef struct subi_foreground {
 
 // By that thread, before and after a run, to which the caller has given a number. When SIGINT has been
 // handled meanwhile by whoever handles it, a thread of the core's calls `interrupt` for all such runs, the
-// innermost first; the run may have ended by then. A SIGINT that came before the outermost run is not
+// innermost first, with the number of SIGINTs that there were; the run may have ended by then. A SIGINT that came before the outermost run is not
 // its business: look for it after this. With `interrupt` NULL, as for a run inside another, what was said last
 // is called. False: nobody handles SIGINT, or there is no memory, and there is nothing to leave.
 SUBI_EXPORT bool subi_foreground_enter(subi_foreground *f, subi_interp *i, uint64_t run,
-                                       void (*interrupt)(subi_interp *i, uint64_t run));
+                                       void (*interrupt)(subi_interp *i, uint64_t run,
+                                                         uint32_t signals));
 SUBI_EXPORT void subi_foreground_leave(subi_foreground *f);
 
 // Whether a run of it is in progress.
 SUBI_EXPORT bool subi_foreground_is_busy(void);
+
+// How many SIGINTs there were.
+SUBI_EXPORT uint32_t subi_foreground_signals(void);
 
 // ---- the process ---------------------------------------------------------------------------
 
