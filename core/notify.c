@@ -113,7 +113,9 @@ subi_notifier_fd(const subi_notifier *n)
 void
 subi_notifier_clear(subi_notifier *n)
 {
-    subi__event_clear(n->fd);
+    if (!is_stale(n)) {  // or it would take what the parent is to be told
+        subi__event_clear(n->fd);
+    }
 }
 
 void

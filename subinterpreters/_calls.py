@@ -7,14 +7,16 @@ Interpreter's methods import this when they need it.
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import time
 import types
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
+from weakref import WeakSet
 
 from subinterpreters._subinterpreters import (
     Event,
@@ -135,7 +137,8 @@ class Worker:
         )
         self._lock = threading.Lock()
         self._last: Future[Any] | None = None
-        self.tasks = 0  # submitted and not done
+        self._pending: set[Future[Any]] = set()  # submitted and not done
+        _workers.add(self)
         # The thread is there before anything runs on it: when Ctrl-C comes while one is started, the
         # executor does not know it, and nobody makes it end.
         self._executor.submit(int).result()
@@ -143,13 +146,26 @@ class Worker:
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         with self._lock:
             self._last = future = self._executor.submit(function, *args, **kwargs)
-            self.tasks += 1
-        future.add_done_callback(self._count_done)
+            self._pending.add(future)
+        future.add_done_callback(self._forget)
         return future
 
-    def _count_done(self, _: Future[Any]) -> None:
+    def _forget(self, future: Future[Any]) -> None:
         with self._lock:
-            self.tasks -= 1
+            self._pending.discard(future)
+
+    @property
+    def tasks(self) -> int:
+        return len(self._pending)
+
+    def forked(self) -> None:
+        """In the child of a fork, which has not the thread: nothing that is pending will be done."""
+        why = "the call was submitted in the process that this one was forked from"
+        for future in self._pending:
+            future._condition = threading.Condition()  # another thread may have had its lock
+            future._done_callbacks.clear()  # these are the parent's business
+            with suppress(InvalidStateError):
+                future.set_exception(InterpreterError(why))
 
     def finish(self, timeout: float | None) -> None:
         """Wait until all that was submitted is done; nothing can be submitted any more."""
@@ -164,6 +180,18 @@ class Worker:
 
 
 _making = threading.Lock()
+_workers: WeakSet[Worker] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    global _making
+    _making = threading.Lock()
+    for worker in list(_workers):
+        worker.forked()
+    _workers.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _worker(interp: Interpreter) -> Worker:

@@ -3,6 +3,7 @@
 // Forks while other threads are inside the library, so that in the child locks are held by threads
 // that it does not have. The child must get SUBI_FORKED for what it inherits, and can start anew.
 // It makes no threads: the thread sanitizer forbids that after such a fork.
+#include <poll.h>
 #include <sys/wait.h>
 
 #include "peek.h"
@@ -11,6 +12,7 @@
 
 static subi_channel *shared;
 static subi_interp *interp;
+static subi_notifier *notifier;  // its descriptor is readable
 static subi_sync *mutex, *semaphore, *event, *condition, *barrier;
 static subi_thread *other_thread;
 static atomic_bool stop;
@@ -209,6 +211,9 @@ child(subi_thread *mine, uint32_t generation)
     check_new_channel();
     check_new_syncs();
     check_stale_syncs();
+    subi_notifier_clear(notifier);
+    subi_notifiers_disturb(1);
+    subi_notifier_drop(notifier);
     check_interps();
     child_must(subi_thread_self() == mine && subi_thread_alive(mine));
     child_must(!subi_thread_alive(other_thread));
@@ -251,6 +256,8 @@ main(int argc, char **argv)
     subi_interp_leave(interp);
     channel_id = subi_channel_id(shared);
     interp_id = subi_interp_id(interp);
+    must(subi_notifier_new(1, &notifier) == SUBI_OK);
+    subi_notifiers_disturb(1);
     must(subi_mutex_new(true, &mutex) == SUBI_OK);
     must(subi_semaphore_new(1, false, &semaphore) == SUBI_OK && subi_event_new(&event) == SUBI_OK);
     must(subi_condition_new(mutex, &condition) == SUBI_OK);
@@ -277,6 +284,9 @@ main(int argc, char **argv)
     ok(subi_thread_alive(other_thread) && subi_generation() == 0, "the parent is untouched");
     pthread_barrier_wait(&begun);
     tap_join(t[HAMMERS]);
+    struct pollfd readable = {.fd = subi_notifier_fd(notifier), .events = POLLIN};
+    ok(poll(&readable, 1, 0) == 1, "the event loop's wake-up is still there");
+    subi_notifier_drop(notifier);
     subi_thread_drop(other_thread);
     hammer_syncs(1, SUBI_TRY);
     each_sync(subi_sync_drop);
