@@ -163,7 +163,7 @@ class Worker:
         why = "the call was submitted in the process that this one was forked from"
         for future in self._pending:
             future._condition = threading.Condition()  # another thread may have had its lock
-            future._done_callbacks.clear()  # these are the parent's business
+            future._done_callbacks.clear()  # type: ignore[attr-defined]  # the parent's business
             with suppress(InvalidStateError):
                 future.set_exception(InterpreterError(why))
 
