@@ -271,7 +271,7 @@ def _stop(interp: Interpreter, future: Future[Any], end: _End) -> bool:
     if future.cancel():
         return True
     deadline = time.monotonic() + GRACE
-    pause = 0.05
+    pause = 0.005  # the code may not have begun yet
     while not future.done() and time.monotonic() < deadline:
         with suppress(InterpreterError):  # somebody else has closed it
             interp.interrupt()

@@ -92,7 +92,7 @@ TIMED = [name for name, call in CALLS.items() if "**t" in call.code]
 
 # Where the calls are made: all that they wait for, and nobody who provides it.
 WORLD = """
-import asyncio, importlib, logging, threading, time
+import asyncio, importlib, logging, sys, threading, time
 import subinterpreters as si
 
 inf, nan = float("inf"), float("nan")
@@ -187,7 +187,9 @@ assert busy.is_running()
 for interp in threaded, pooled, logged:
     assert interp.call(len, "abc") == 3
 legacy.run_string(old, "pass")
-assert not future.done() and thread.is_alive()
+assert not future.done()
+# before 3.13 an interrupted join() marks a thread that lives as ended
+assert thread.is_alive() or sys.version_info < (3, 13)
 """
 
 END = """
