@@ -390,10 +390,14 @@ def go_through(kind: str, inside: bool) -> None:
 # ---- the tests -----------------------------------------------------------------------------------
 
 SCRIPT = """
-import sys
+import os, sys, traceback
 sys.path.insert(0, sys.argv[1])
 import test_blocking
-test_blocking.go_through(sys.argv[2], sys.argv[3] == "inside")
+try:
+    test_blocking.go_through(sys.argv[2], sys.argv[3] == "inside")
+except BaseException:
+    traceback.print_exc()
+    os._exit(1)  # threads that wait would keep the process
 """
 
 
