@@ -35,7 +35,8 @@ typedef struct native {
     const struct runtime *outer_runtime;  // the one that outer belongs to
     unsigned
         output;  // of the run in progress: streams of which output goes to the caller; output.h
-    PyObject *signal;  // an exception that belongs to outer's interpreter, or NULL
+    uint32_t signals_seen;  // how many SIGINTs there were when a wait raised for one
+    PyObject *signal;       // an exception that belongs to outer's interpreter, or NULL
 } native;
 
 // What became of an interpreter that was closed.

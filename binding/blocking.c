@@ -69,25 +69,34 @@ subi_handle_signals_here(native *n)
     return raised;
 }
 
-int
-subi_check_signals(module_state *state)
+// Runs the handlers where the outermost run that this thread is in was called; n is the innermost.
+static bool
+handle_signals(native *n)
 {
-    if (subi_interrupt_take()) {
-        return -1;
-    }
-    native *n = subi_run_of_thread(state->self, PyThreadState_Get());
-    if (n == NULL) {
-        return PyErr_CheckSignals();
-    }
+    uint32_t signals = subi_foreground_signals();
     PyThreadState *here = PyEval_SaveThread();
     native *first = outermost_run(n);
     bool raised = first->outer_runtime->handle_signals(first);
     PyEval_RestoreThread(here);
     if (raised) {
+        n->signals_seen = signals;
+    }
+    return raised;
+}
+
+int
+subi_check_signals(module_state *state)
+{
+    native *n = subi_run_of_thread(state->self, PyThreadState_Get());
+    bool raised = n != NULL && handle_signals(n);
+    if (subi_interrupt_take()) {  // it may be there for the same signal
+        return -1;
+    }
+    if (raised) {
         PyErr_SetNone(PyExc_KeyboardInterrupt);
         return -1;
     }
-    return 0;
+    return n == NULL ? PyErr_CheckSignals() : 0;
 }
 
 #define REAPER_VISIT INT64_C(100000000)  // ns: more than what one takes

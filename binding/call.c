@@ -40,10 +40,16 @@ perform(PyObject *self, run *r)
     return result;
 }
 
-// Calls a function of a module with self, args and kwds.
+// Calls a function of a module with self, args and kwds. After a fork that has no use: the interpreter's
+// thread is the parent's.
 static PyObject *
 call_helper(const char *in, const char *name, PyObject *self, PyObject *args, PyObject *kwds)
 {
+    subi_interp *i = subi_interp_of(self);
+    if (subi_interp_stale(i)) {
+        module_state *state = get_state_of(self);
+        return state != NULL ? subi_raise_interp(state, SUBI_FORKED, subi_interp_id(i)) : NULL;
+    }
     PyObject *module = PyImport_ImportModule(in);
     PyObject *function = module != NULL ? PyObject_GetAttrString(module, name) : NULL;
     PyObject *head = PyTuple_Pack(1, self);

@@ -271,6 +271,9 @@ close_interpreter(PyObject *self, PyObject *timeout, int64_t run_deadline, int64
         PyErr_SetString(state->InterpreterError, "an interpreter cannot close itself");
         return NULL;
     }
+    if (subi_interp_stale(i)) {
+        return subi_raise_interp(state, SUBI_FORKED, subi_interp_id(i));
+    }
     if (finish_submitted(self, timeout) < 0) {
         return NULL;
     }

@@ -48,6 +48,13 @@ interrupt_all(native *n, const PyThreadState *mine)
     }
 }
 
+// Whether the run has raised it already: the signal itself has interrupted a wait.
+static bool
+has_come(const native *n, const interruption *what)
+{
+    return what->signals != 0 && (int32_t)(n->signals_seen - what->signals) >= 0;
+}
+
 // The run may wait on a channel: it sees the exception when it is interrupted there.
 static void
 interrupt_run(native *n, const interruption *what)
@@ -58,7 +65,7 @@ interrupt_run(native *n, const interruption *what)
         PyErr_Clear();  // it cannot be had here: any other will do
         Py_XSETREF(exc, Py_NewRef(PyExc_KeyboardInterrupt));
     }
-    if (n->current != NULL &&
+    if (n->current != NULL && !has_come(n, what) &&
         atomic_load(&n->runs) == what->run) {  // after imports, which let it go on
         PyThreadState_SetAsyncExc(n->current->thread_id, exc);
         subi_thread_interrupt(n->runner);
@@ -150,6 +157,7 @@ deliver(void *arg)
     }
     else {
         n->runtime->interrupt(n, &d->what);
+        subi_notifiers_disturb(subi_interp_id(d->i));  // the run may wait in an event loop
     }
     subi_interp_unpin(d->i);
     PyThread_release_lock(d->done);
@@ -233,9 +241,11 @@ subi_interruption(subi_interp *i, interruption_kind kind)
 }
 
 void
-subi_interrupt_foreground(subi_interp *i, uint64_t number)
+subi_interrupt_foreground(subi_interp *i, uint64_t number, uint32_t signals)
 {
-    interruption what = {
-        .kind = INTERRUPT_KEYBOARD, .exception = subi_message_none(), .run = number};
+    interruption what = {.kind = INTERRUPT_KEYBOARD,
+                         .exception = subi_message_none(),
+                         .run = number,
+                         .signals = signals};
     subi_interrupt(i, what, SUBI_TRY);
 }

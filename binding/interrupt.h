@@ -17,7 +17,8 @@ typedef enum interruption_kind {
 typedef struct interruption {
     interruption_kind kind;
     subi_message exception;  // INTERRUPT_CLASS: the class, which may be sent
-    uint64_t run;  // the number of the run: another one is left alone; not for INTERRUPT_EXIT
+    uint64_t run;      // the number of the run: another one is left alone; not for INTERRUPT_EXIT
+    uint32_t signals;  // the number of the SIGINT that it is for; 0: for none
 } interruption;
 
 // Makes the code that runs in interpreter i raise an exception at the next bytecode. The caller has no
@@ -40,7 +41,7 @@ subi_result subi_count_threads(subi_interp *i, int64_t deadline, size_t *count);
 size_t subi_count_threads_here(native *n);
 
 // What the core calls for runs on the initial thread when SIGINT has come.
-void subi_interrupt_foreground(subi_interp *i, uint64_t number);
+void subi_interrupt_foreground(subi_interp *i, uint64_t number, uint32_t signals);
 
 // By the thread of a run, attached: raises what an interruption has left for it. False: nothing.
 bool subi_interrupt_take(void);

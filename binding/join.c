@@ -33,13 +33,10 @@ count_other_threads(native *n)
     return count - subi_thread_state_count(n);
 }
 
-// Calls what threading._shutdown would call before it joins: the idle workers of an executor, for
-// one, end only then. Each is called once.
-static void
-run_threading_atexit(PyObject *threading)
+static PyObject *
+call_all(PyObject *callbacks, PyObject *unused)
 {
-    PyObject *callbacks = PyObject_GetAttrString(threading, "_threading_atexits");
-    while (callbacks != NULL && PyList_Check(callbacks) && PyList_GET_SIZE(callbacks) > 0) {
+    while (PyList_GET_SIZE(callbacks) > 0) {
         PyObject *callback = PyObject_CallMethod(callbacks, "pop", NULL);
         PyObject *result = callback != NULL ? PyObject_CallNoArgs(callback) : NULL;
         if (result == NULL) {
@@ -48,7 +45,52 @@ run_threading_atexit(PyObject *threading)
         Py_XDECREF(callback);
         Py_XDECREF(result);
     }
+    Py_RETURN_NONE;
+}
+
+// A thread that calls them, as one of the interpreter's. NULL: it could not be started.
+static PyObject *
+start_calling(PyObject *threading, PyObject *callbacks)
+{
+    static PyMethodDef def = {"call_all", call_all, METH_NOARGS, NULL};
+    PyObject *type = PyObject_GetAttrString(threading, "Thread");
+    PyObject *target = PyCFunction_New(&def, callbacks);
+    PyObject *args = PyTuple_New(0), *started = NULL;
+    PyObject *kwds = target != NULL ? Py_BuildValue("{sOsssO}", "target", target, "name",
+                                                    "atexit of threading", "daemon", Py_False)
+                                    : NULL;
+    PyObject *thread =
+        type != NULL && args != NULL && kwds != NULL ? PyObject_Call(type, args, kwds) : NULL;
+    if (thread != NULL) {
+        started = PyObject_CallMethod(thread, "start", NULL);
+    }
+    Py_XDECREF(thread);
+    Py_XDECREF(kwds);
+    Py_XDECREF(args);
+    Py_XDECREF(target);
+    Py_XDECREF(type);
+    return started;
+}
+
+// Has done what threading._shutdown would do before it joins: the idle workers of an executor, for one,
+// end only then. Such functions may wait for ever for those that are not idle, so they are called on a thread,
+// which is waited for like any other. Each is called once.
+static void
+run_threading_atexit(PyObject *threading)
+{
+    PyObject *known = PyObject_GetAttrString(threading, "_threading_atexits");
+    Py_ssize_t count = known != NULL && PyList_Check(known) ? PyList_GET_SIZE(known) : 0;
+    PyObject *callbacks = count > 0 ? PyList_GetSlice(known, 0, count) : NULL;
+    if (callbacks != NULL && PyList_SetSlice(known, 0, count, NULL) == 0) {
+        PyObject *started = start_calling(threading, callbacks);
+        if (started == NULL) {
+            PyErr_Clear();
+            started = call_all(callbacks, NULL);
+        }
+        Py_XDECREF(started);
+    }
     Py_XDECREF(callbacks);
+    Py_XDECREF(known);
     PyErr_Clear();
 }
 

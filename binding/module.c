@@ -3,6 +3,7 @@
 // The extension module subinterpreters._subinterpreters.
 #include "legacy/module.h"
 #include "async.h"
+#include "blocking.h"
 #include "buffer_type.h"
 #include "channel_type.h"
 #include "descriptor_type.h"
@@ -192,7 +193,18 @@ legacy_module(PyObject *module, PyObject *spec)
     return subi_legacy_module(module, spec);
 }
 
+// For calls that are made in Python.
+static PyObject *
+seconds(PyObject *module, PyObject *timeout)
+{
+    int64_t unused;
+    return subi_parse_timeout(timeout, &unused) < 0 ? NULL : PyNumber_Float(timeout);
+}
+
 static PyMethodDef module_functions[] = {
+    {"_seconds", seconds, METH_O,
+     "_seconds(timeout, /)\n--\n\nA time-out that is not None as a float.\n\n"
+     "Raises:\n    TypeError, ValueError, OverflowError: it is none."},
     {"legacy_module", legacy_module, METH_O,
      "legacy_module(spec, /)\n--\n\nA new module with the API of CPython's _xxsubinterpreters."},
     {NULL},

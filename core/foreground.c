@@ -10,10 +10,10 @@
 #define MOST_RUNS 16  // inside one another, that are interrupted
 
 static subi__lock lock = SUBI__LOCK_INIT;
-static subi_foreground *innermost;                  // guarded by lock
-static void (*interrupt)(subi_interp *, uint64_t);  // guarded by lock
-static _Atomic bool watched;                        // atomic: set once the watcher has been started
-static _Atomic uint32_t signals;                    // atomic: how many there were; a futex
+static subi_foreground *innermost;                            // guarded by lock
+static void (*interrupt)(subi_interp *, uint64_t, uint32_t);  // guarded by lock
+static _Atomic bool watched;      // atomic: set once the watcher has been started
+static _Atomic uint32_t signals;  // atomic: how many there were; a futex
 
 // In a handler of signals.
 static void
@@ -30,7 +30,7 @@ typedef struct chosen {
 
 // The runs that signal number `now` has come in.
 static size_t
-choose(uint32_t now, chosen *runs, void (**call)(subi_interp *, uint64_t))
+choose(uint32_t now, chosen *runs, void (**call)(subi_interp *, uint64_t, uint32_t))
 {
     size_t count = 0;
     subi__lock_acquire(&lock);
@@ -49,10 +49,10 @@ static void
 interrupt_all(uint32_t now)
 {
     chosen runs[MOST_RUNS];
-    void (*call)(subi_interp *, uint64_t);
+    void (*call)(subi_interp *, uint64_t, uint32_t);
     size_t count = choose(now, runs, &call);
     for (size_t k = 0; k < count; k++) {
-        call(runs[k].interp, runs[k].run);
+        call(runs[k].interp, runs[k].run, now);
         subi_interp_drop(runs[k].interp);
     }
 }
@@ -85,7 +85,7 @@ start_watching(void)
 
 bool
 subi_foreground_enter(subi_foreground *f, subi_interp *i, uint64_t run,
-                      void (*call)(subi_interp *, uint64_t))
+                      void (*call)(subi_interp *, uint64_t, uint32_t))
 {
     if (!subi__chain_sigint(signalled) || !start_watching()) {
         return false;
@@ -116,6 +116,12 @@ subi_foreground_is_busy(void)
     bool busy = innermost != NULL;
     subi__lock_release(&lock);
     return busy;
+}
+
+uint32_t
+subi_foreground_signals(void)
+{
+    return atomic_load(&signals);
 }
 
 void

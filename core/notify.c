@@ -114,7 +114,9 @@ subi_notifier_fd(const subi_notifier *n)
 void
 subi_notifier_clear(subi_notifier *n)
 {
-    subi__event_clear(n->fd);
+    if (!is_stale(n)) {  // or it would take what the parent is to be told
+        subi__event_clear(n->fd);
+    }
 }
 
 void
@@ -397,6 +399,18 @@ subi_notifiers_close(int64_t interp)
         }
         subi_notifier_drop(n);
     }
+}
+
+void
+subi_notifiers_disturb(int64_t interp)
+{
+    subi__lock_acquire(&all_lock);  // while one is in the list its descriptor is open
+    for (subi_notifier *n = all; n != NULL; n = n->next) {
+        if (n->interp == interp) {
+            subi__event_signal(n->fd);
+        }
+    }
+    subi__lock_release(&all_lock);
 }
 
 void

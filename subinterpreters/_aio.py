@@ -150,6 +150,7 @@ async def call_async(
 ) -> Any:
     """See Interpreter.call_async."""
     call = _Call()
+    _notifier_of(asyncio.get_running_loop())  # so that the loop can be interrupted
     future = submit_unless(interp, call.begin, callable, *args, **kwargs)
     done = _when_done(future)
     try:

@@ -7,21 +7,24 @@ Interpreter's methods import this when they need it.
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import time
 import types
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
+from weakref import WeakSet
 
 from subinterpreters._subinterpreters import (
+    Event,
     ExecutionFailed,
     Interpreter,
     InterpreterClosedError,
     InterpreterError,
+    _seconds,
 )
 
 GRACE = 1.0  # seconds for interrupted code to come back
@@ -111,16 +114,15 @@ def call_in_thread(
     return thread
 
 
-def _in_limits(timeout: float) -> float:
-    """Return a number of seconds that waits of the standard library can do with."""
-    try:
-        negative = not timeout >= 0
-    except TypeError:
-        name = type(timeout).__name__
-        raise TypeError(f"timeout must be a number of seconds or None, got {name}") from None
-    if negative:
-        raise ValueError(f"timeout must not be negative, got {timeout!r}")
-    return min(timeout, threading.TIMEOUT_MAX)
+class _End:
+    """Waits for a future's end. Ctrl-C ends that as it does all waits of this package, in any interpreter."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._event = event = Event()
+        future.add_done_callback(lambda _: event.set())
+
+    def wait(self, timeout: float | None) -> bool:
+        return self._event.wait(timeout)
 
 
 class Worker:
@@ -137,7 +139,8 @@ class Worker:
         self._lock = threading.Lock()
         self._last: Future[Any] | None = None
         self._finished = False
-        self.tasks = 0  # submitted and not done
+        self._pending: set[Future[Any]] = set()  # submitted and not done
+        _workers.add(self)
         # The thread is there before anything runs on it: when Ctrl-C comes while one is started, the
         # executor does not know it, and nobody makes it end.
         self._executor.submit(int).result()
@@ -147,23 +150,36 @@ class Worker:
             if self._finished:
                 raise InterpreterClosedError("the interpreter is being closed, or is closed")
             self._last = future = self._executor.submit(function, *args, **kwargs)
-            self.tasks += 1
-        future.add_done_callback(self._count_done)
+            self._pending.add(future)
+        future.add_done_callback(self._forget)
         return future
 
-    def _count_done(self, _: Future[Any]) -> None:
+    def _forget(self, future: Future[Any]) -> None:
         with self._lock:
-            self.tasks -= 1
+            self._pending.discard(future)
+
+    @property
+    def tasks(self) -> int:
+        return len(self._pending)
+
+    def forked(self) -> None:
+        """In the child of a fork, which has not the thread: nothing that is pending will be done."""
+        why = "the call was submitted in the process that this one was forked from"
+        for future in self._pending:
+            future._condition = threading.Condition()  # another thread may have had its lock
+            future._done_callbacks.clear()  # type: ignore[attr-defined]  # the parent's business
+            with suppress(InvalidStateError):
+                future.set_exception(InterpreterError(why))
 
     def finish(self, timeout: float | None) -> None:
         """Wait until all that was submitted is done; nothing can be submitted any more."""
-        end = None if timeout is None else time.monotonic() + _in_limits(timeout)
+        end = None if timeout is None else time.monotonic() + _seconds(timeout)
         while not self._finish_if_done():
             last: Any = self._last
             if self.is_here():
                 raise InterpreterError("what was submitted is not done, and waits for the caller")
             left = None if end is None else max(end - time.monotonic(), 0)
-            if not wait_for([last], left).done:
+            if not _End(last).wait(left):
                 raise TimeoutError("what was submitted to the interpreter is not done")
         self._executor.shutdown(wait=not self.is_here())
 
@@ -178,6 +194,18 @@ class Worker:
 
 
 _making = threading.Lock()
+_workers: WeakSet[Worker] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    global _making
+    _making = threading.Lock()
+    for worker in list(_workers):
+        worker.forked()
+    _workers.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _worker(interp: Interpreter) -> Worker:
@@ -219,7 +247,7 @@ def _in_time(
     interp: Interpreter, timeout: float, function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     """Call a function that runs something in the interpreter, on its thread, and interrupt it in time."""
-    timeout = _in_limits(timeout)
+    timeout = _seconds(timeout)
     if interp.is_running():
         raise InterpreterError(f"interpreter {interp.id} is already running")
     worker, job = _worker(interp), _Job(function)
@@ -230,16 +258,17 @@ def _in_time(
     except BaseException:  # a handler of signals has raised, when it may have begun
         job.abandon(interp)
         raise
+    end = _End(future)
     error: BaseException | None = None
     try:
         try:
-            wait_for([future], timeout)
+            end.wait(timeout)
         except BaseException:  # a handler of signals has raised
-            _stop(interp, future)
+            _stop(interp, future, end)
             raise
         if future.done():
             return future.result()
-        if not _stop(interp, future):
+        if not _stop(interp, future, end):
             why = "the code did not react to being interrupted, and goes on"
         elif future.cancelled():
             why = "it has not begun, after what was submitted before"
@@ -253,16 +282,16 @@ def _in_time(
         del future, error  # the exception leads to this frame
 
 
-def _stop(interp: Interpreter, future: Future[Any]) -> bool:
+def _stop(interp: Interpreter, future: Future[Any], end: _End) -> bool:
     """Interrupt what runs, and wait for its end; code may need to be told more than once."""
     if future.cancel():
         return True
     deadline = time.monotonic() + GRACE
-    pause = 0.05
+    pause = 0.005  # the code may not have begun yet
     while not future.done() and time.monotonic() < deadline:
         with suppress(InterpreterError):  # somebody else has closed it
             interp.interrupt()
-        wait_for([future], pause)
+        end.wait(pause)
         pause *= 2
     return future.done()
 

@@ -15,9 +15,11 @@ from weakref import WeakSet
 from subinterpreters._subinterpreters import (
     ChannelClosedError,
     ChannelError,
+    Event,
     Interpreter,
     RecvChannel,
     SendChannel,
+    _seconds,
     create_channel,
     get_current,
     get_main,
@@ -103,6 +105,7 @@ class LogListener:
     ) -> None:
         self._id, self._name = interp.id, interp.name  # the object would keep it from being closed
         self._recv, self._send, self._logger = recv, send, logger
+        self._done = Event()  # Ctrl-C ends a wait for it in any interpreter
         # Where there can be daemon threads, it is one, and serves until all interpreters are closed.
         self._thread = threading.Thread(
             target=self._listen, name=f"log of {self._name}", daemon=_is_main()
@@ -116,6 +119,7 @@ class LogListener:
             pass  # the interpreter is closed
         finally:
             self._recv.close()
+            self._done.set()
 
     def _handle(self, attributes: dict[str, Any]) -> None:
         attributes.setdefault("interpreter", self._id)  # or it comes from one further down
@@ -141,15 +145,16 @@ class LogListener:
             TimeoutError: loggers of this interpreter are not done with the records by then.
             ValueError: timeout is negative.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout must not be negative, got {timeout!r}")
+        if timeout is not None:
+            timeout = _seconds(timeout)
+        if self._is_still_listening() and not self._done.wait(timeout):
+            raise TimeoutError(f"the log of interpreter {self._id} is not done")
+
+    def _is_still_listening(self) -> bool:
+        """Tell the thread to end; return whether there is something to wait for."""
         with suppress(ChannelError):
             self._send.send(None)
-        if self._thread is threading.current_thread():
-            return
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            raise TimeoutError(f"the log of interpreter {self._id} is not done")
+        return self._thread.is_alive() and self._thread is not threading.current_thread()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -178,8 +183,10 @@ def _is_main() -> bool:
 def stop_all() -> None:
     """At the end: of the process, when all interpreters are closed; of another one, before that."""
     for listener in list(_listeners):
-        with suppress(TimeoutError):
-            listener.stop(EXIT_WAIT)
+        with suppress(SystemExit):  # what waits of this package raise when the process ends
+            listener._is_still_listening()
+        if listener._thread is not threading.current_thread():
+            listener._thread.join(EXIT_WAIT)
 
 
 if not _is_main():

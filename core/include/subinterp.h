@@ -402,6 +402,9 @@ SUBI_EXPORT void *subi_notifier_next(subi_notifier *n);
 // they can wait no more.
 SUBI_EXPORT void subi_notifiers_close(int64_t interp);
 
+// Makes the descriptors of the interpreter's notifiers readable, so that its event loops come back.
+SUBI_EXPORT void subi_notifiers_disturb(int64_t interp);
+
 // A waiter for one of the cases, which are copied; the messages stay the caller's, and only subi_waiter_try
 // uses them. Holds the channels. `data` is what subi_notifier_next gives, not NULL. SUBI_NOMEM.
 SUBI_EXPORT subi_result subi_waiter_new(subi_notifier *n, const subi_case *cases, size_t count,

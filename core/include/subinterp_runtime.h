@@ -292,15 +292,20 @@ typedef struct subi_foreground {
 
 // By that thread, before and after a run, to which the caller has given a number. When SIGINT has been
 // handled meanwhile by whoever handles it, a thread of the core's calls `interrupt` for all such runs, the
-// innermost first; the run may have ended by then. A SIGINT that came before the outermost run is not
-// its business: look for it after this. With `interrupt` NULL, as for a run inside another, what was said last
-// is called. False: nobody handles SIGINT, or there is no memory, and there is nothing to leave.
+// innermost first, with the number of SIGINTs that there were; the run may have ended by then. A SIGINT that
+// came before the outermost run is not its business: look for it after this. With `interrupt` NULL, as for a
+// run inside another, what was said last is called. False: nobody handles SIGINT, or there is no memory, and
+// there is nothing to leave.
 SUBI_EXPORT bool subi_foreground_enter(subi_foreground *f, subi_interp *i, uint64_t run,
-                                       void (*interrupt)(subi_interp *i, uint64_t run));
+                                       void (*interrupt)(subi_interp *i, uint64_t run,
+                                                         uint32_t signals));
 SUBI_EXPORT void subi_foreground_leave(subi_foreground *f);
 
 // Whether a run of it is in progress.
 SUBI_EXPORT bool subi_foreground_is_busy(void);
+
+// How many SIGINTs there were.
+SUBI_EXPORT uint32_t subi_foreground_signals(void);
 
 // ---- the process ---------------------------------------------------------------------------
 

@@ -18,8 +18,9 @@ static atomic_bool blocked;  // atomic: whether the core's thread is to be kept 
 static atomic_bool inside;   // atomic: it is
 
 static void
-interrupt(subi_interp *i, uint64_t run)
+interrupt(subi_interp *i, uint64_t run, uint32_t signals)
 {
+    must(signals <= subi_foreground_signals());
     int k = atomic_load(&count);
     must(k < MOST);
     calls[k].interp = i;

@@ -218,6 +218,97 @@ has_no_segment(void)
     return subi_block_segment_count(block) == 0;
 }
 
+static subi_sync *sync_object, *mutex;
+
+static subi_result
+make_lock(void)
+{
+    return subi_mutex_new(false, &sync_object);
+}
+
+static subi_result
+make_semaphore(void)
+{
+    return subi_semaphore_new(1, true, &sync_object);
+}
+
+static subi_result
+make_event(void)
+{
+    return subi_event_new(&sync_object);
+}
+
+static subi_result
+make_condition(void)
+{
+    return subi_condition_new(mutex, &sync_object);
+}
+
+static subi_result
+make_barrier(void)
+{
+    return subi_barrier_new(2, true, &sync_object);
+}
+
+// Nothing was written, and nothing keeps the condition's lock from being acquired.
+static bool
+is_untouched(void)
+{
+    subi_patience once = {.deadline = SUBI_TRY};
+    return sync_object == NULL && subi_mutex_acquire(mutex, 1, &once) == SUBI_OK &&
+           subi_mutex_release(mutex, 1) == SUBI_OK;
+}
+
+static void
+test_syncs(void)
+{
+    static const struct {
+        subi_result (*make)(void);
+        const char *name;
+    } kinds[] = {
+        {make_lock, "a lock"},           {make_semaphore, "a semaphore"}, {make_event, "an event"},
+        {make_condition, "a condition"}, {make_barrier, "a barrier"},
+    };
+    must(subi_mutex_new(true, &mutex) == SUBI_OK);
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
+        sync_object = NULL;
+        ok(fail_each(kinds[k].make, is_untouched) > 0, "%s", kinds[k].name);
+        subi_sync_drop(sync_object);
+    }
+    subi_sync_drop(mutex);
+}
+
+static void *
+acquire_without_memory(void *m)
+{
+    subi_patience once = {.deadline = SUBI_TRY};
+    allocations_left = 0;  // the first use of the library by this thread
+    subi_result acquired = subi_mutex_acquire(m, 1, &once);
+    bool failed = allocations_left < 0;
+    allocations_left = -1;
+    must(failed && acquired == SUBI_NOMEM);
+    return NULL;
+}
+
+static void
+test_owner(void)
+{
+    subi_mutex_state looks;
+    must(subi_mutex_new(false, &mutex) == SUBI_OK);
+    tap_join(tap_thread(acquire_without_memory, mutex));
+    ok(subi_mutex_look(mutex, &looks) == SUBI_OK && looks.depth == 0 && !looks.owner_died,
+       "a lock that a new thread wants");
+    subi_sync_drop(mutex);
+}
+
+static subi_notifier *notifier;
+
+static subi_result
+make_notifier(void)
+{
+    return subi_notifier_new(1, &notifier);
+}
+
 // A file in the cache that is to be listed.
 static void
 make_cache(char folder[])
@@ -254,6 +345,10 @@ main(int argc, char **argv)
     ok(fail_each(make_interp, always) > 0, "a new interpreter");
     ok(fail_each(list_interps, always) == 1, "the list of interpreters");
     subi_interp_drop(interp);
+    test_syncs();
+    test_owner();
+    ok(fail_each(make_notifier, always) == 1, "a notifier");
+    subi_notifier_drop(notifier);
     block = subi_block_new(1);
     ok(fail_each(attach, has_no_segment) == 1, "a segment");
     allocations_left = 0;

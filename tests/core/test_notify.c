@@ -512,6 +512,16 @@ test_shutdown(void)
     done(c);
 }
 
+static void
+test_disturbed(void)
+{
+    must(nobody_told());
+    subi_notifiers_disturb(77);
+    ok(!is_signalled(0), "loops of another interpreter are disturbed");
+    subi_notifiers_disturb(0);
+    ok(is_signalled(0) && nobody_told() && !is_signalled(0), "a loop that comes back for nothing");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -533,6 +543,7 @@ main(int argc, char **argv)
     test_giving_up(SUBI_RENDEZVOUS, "rendezvous");
     test_giving_up_to_send();
     test_closing();
+    test_disturbed();
     test_select();
     test_both_ends();
     test_closed_interpreter();

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from support import KINDS, WAIT, Echo, run_script, start
+from support import KINDS, WAIT, Echo, start
 
 from subinterpreters import (
     ChannelClosedError,
@@ -586,74 +586,3 @@ def test_select_many() -> None:
     selecting = start(select, *(recv for recv, _ in channels), timeout=WAIT)
     channels[321][1].send("x")
     assert selecting.result(WAIT) == (321, "x")
-
-
-# ---- signals -------------------------------------------------------------------------------
-
-INTERRUPT = """
-    import os, signal, threading
-    from subinterpreters import *
-
-    handled = threading.Event()
-    signal.signal(signal.SIGUSR1, lambda *_: handled.set())
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    main = threading.get_native_id()
-    begun = threading.Event()
-
-    def asleep():
-        with open(f"/proc/self/task/{main}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] == "S"
-
-    def interrupt():
-        begun.wait()
-        while not asleep(): pass
-        os.kill(os.getpid(), signal.SIGUSR1)
-        handled.wait()
-        while not asleep(): pass
-        os.kill(os.getpid(), signal.SIGINT)
-
-    recv, send = create_channel(0)
-    other, other_send = create_channel()
-    interp = create(isolation="%s")
-    interp.prepare_main(recv=recv, send=send)
-    threading.Thread(target=interrupt).start()
-    try:
-        begun.set()
-        %s
-    except KeyboardInterrupt:
-        print("interrupted", handled.is_set())
-    other_send.send(1)
-    print(other.recv(), len(recv))
-    interp.exec("x = 1")
-    send.close()
-    interp.close()
-    """
-
-
-@pytest.mark.parametrize("isolation", KINDS)
-@pytest.mark.parametrize(
-    "blocked",
-    [
-        "recv.recv()",
-        "recv.recv(timeout=60)",
-        "next(recv)",
-        "send.send(1)",
-        "send.send(1, 60)",
-        "select(other, (send, 1))",
-        "select()",
-        "interp.exec('recv.recv()')",
-        "interp.exec('send.send(1)')",
-        "interp.exec('import subinterpreters; subinterpreters.select(recv, (send, 1))')",
-    ],
-)
-def test_interrupted(isolation: str, blocked: str) -> None:
-    done = run_script(INTERRUPT % (isolation, blocked))
-    assert done.stdout == "interrupted True\n1 0\n"
-
-
-@pytest.mark.parametrize("isolation", KINDS)
-def test_closing_is_interrupted(isolation: str) -> None:
-    thread = "import threading; threading.Thread(target=recv.recv).start()"
-    code = INTERRUPT % (isolation, f"interp.exec({thread!r}); interp.close()")
-    done = run_script(code, traceback=True)  # the thread's
-    assert done.stdout == "interrupted True\n1 0\n"

@@ -4,7 +4,7 @@
 import sys
 
 import pytest
-from support import KINDS, run_script
+from support import KINDS, WAIT, run_script
 
 PARENT = """
 import multiprocessing, os, subprocess, sys, threading, warnings
@@ -267,3 +267,257 @@ assert si.list_all() == [si.get_main()]
 )
 def test_fork_while_other_threads_are_inside_the_library():
     run_script(OTHER_THREAD, "20")
+
+
+OBJECTS = """
+import asyncio, logging, multiprocessing, os, queue, socket, sys, threading, time, warnings
+import subinterpreters as si
+
+warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads
+kind, state = sys.argv[1:]
+
+interp, other = si.create(isolation=kind), si.create(isolation=kind)
+recv, send = si.create_channel()
+full_recv, full = si.create_channel(1)
+full.send("first")
+nothing, one = si.create_queue(), si.create_queue(1)
+one.put("first")
+lock, rlock, condition, barrier = si.Lock(), si.RLock(), si.Condition(), si.Barrier(50)
+semaphore, bounded, event = si.Semaphore(0), si.BoundedSemaphore(1), si.Event()
+bounded.acquire()
+lock.acquire(), rlock.acquire()
+
+def make(send):
+    import socket, subinterpreters
+    shared = subinterpreters.SharedBuffer(4)
+    memoryview(shared)[:] = b"abcd"
+    a, b = socket.socketpair()
+    send.send((bytearray(b"lent"), shared, a, b))
+
+carry_recv, carry = si.create_channel()
+interp.call(make, carry)
+view, shared, left, right = carry_recv.recv(timeout=10)
+
+logged = si.create(isolation=kind)
+logger = logging.getLogger("of the child")
+logger.propagate = False
+records = []
+handler = logging.Handler()
+handler.emit = records.append
+logger.addHandler(handler)
+listener = si.log_to_parent(logged, logger)
+
+def one_call(obj):
+    return obj
+
+done = other.submit(one_call, 5)
+assert done.result(10) == 5
+pending, threads, results = None, [], queue.SimpleQueue()
+
+def begin(function, *args):
+    def run():
+        results.put((function.__name__, function(*args)))
+    threads.append(threading.Thread(target=run, daemon=True))
+    threads[-1].start()
+
+def wait_for_one():
+    with condition:
+        return condition.wait()
+
+def in_loop():
+    async def wait():
+        return await asyncio.gather(recv.recv_async(), nothing.get_async())
+    return asyncio.run(wait())
+
+def all_sleep():
+    ids = [t.native_id for t in threading.enumerate() if t is not threading.current_thread()]
+    for number in ids:
+        with open(f"/proc/self/task/{number}/stat") as stat:
+            if stat.read().rpartition(")")[2].split()[0] != "S":
+                return False
+    return True
+
+def be_waited_for():
+    for function, *args in [(recv.recv,), (full.send, 2), (si.select, recv), (nothing.get,),
+                            (one.put, 2), (lock.acquire,), (rlock.acquire,), (semaphore.acquire,),
+                            (bounded.acquire,), (event.wait,), (wait_for_one,), (barrier.wait,),
+                            (in_loop,)]:
+        begin(function, *args)
+    looks = 0
+    while looks < 3:
+        looks = looks + 1 if all_sleep() else 0
+        time.sleep(0.001)
+
+def wait_there(event, told):
+    told.send(None)
+    return event.wait()
+
+if state == "waiting":
+    be_waited_for()
+elif state == "running":
+    told_recv, told = si.create_channel()
+    begin(interp.call, wait_there, event, told)
+    pending = other.submit(wait_there, event, told)
+    later = other.submit(one_call, 6)
+    for _ in range(2):
+        told_recv.recv(timeout=10)
+
+ERRORS = RuntimeError, si.InterpreterError, si.ChannelError, si.QueueError
+
+def refused(function, *args, **kwargs):
+    try:
+        function(*args, **kwargs)
+    except ERRORS as error:
+        assert "this one was forked from" in str(error), (function, error)
+    else:
+        raise AssertionError(f"{function} was not refused")
+
+def refused_in_loop(function, *args):
+    async def run():
+        await function(*args)
+    refused(asyncio.run, run())
+
+def check_child():
+    for each in interp, other:
+        refused(each.exec, "1")
+        refused(each.exec, "1", timeout=5)
+        refused(each.call, one_call, 1)
+        refused(each.call, one_call, 1, timeout=5)
+        refused(each.submit, one_call, 1)
+        refused(each.call_in_thread, one_call, 1)
+        refused_in_loop(each.call_async, one_call, 1)
+        refused(each.prepare_main, x=1)
+        refused(each.interrupt)
+        refused(each.stats)
+        refused(each.close)
+        refused(each.close, None)
+        refused(each.close, 1)
+        refused(each.__exit__, None, None, None)
+        refused(si.log_to_parent, each)
+        assert not each.is_running()
+    for each in full, send:
+        refused(each.send, 2)
+        refused(each.send_buffer, b"2")
+        refused(each.send_nowait, 2)
+        refused_in_loop(each.send_async, 2)
+        refused(si.select, (each, 2))
+    for each in recv, full_recv:
+        refused(each.recv)
+        refused(each.recv, 1)
+        refused(each.recv_nowait)
+        refused(next, each)
+        refused_in_loop(each.recv_async)
+        refused(si.select, each)
+    for each in nothing, one:
+        refused(each.put, 2)
+        refused(each.get)
+        refused(each.get_nowait)
+        refused_in_loop(each.get_async)
+        refused_in_loop(each.put_async, 1)
+    for each in lock, rlock, condition:
+        refused(each.acquire)
+        refused(each.acquire, False)
+        refused(each.release)
+        refused(each.__enter__)
+    refused(lock.reset)
+    for each in semaphore, bounded:
+        refused(each.acquire)
+        refused(each.release)
+    for call in (event.wait, event.set, event.clear, event.is_set, condition.wait, condition.notify_all,
+                 barrier.wait, barrier.abort, barrier.reset):
+        refused(call)
+    refused(condition.wait_for, int)
+    assert done.result(0) == 5
+    if pending is not None:
+        refused(pending.result)
+        refused(later.result)
+    listener.stop()
+    # what is memory, or a descriptor, is the child's as well
+    assert bytes(view) == b"lent" and bytes(shared) == b"abcd"
+    memoryview(shared)[0] = 0
+    left.sendall(b"x")
+    assert right.recv(1) == b"x"
+    new_recv, new_send = si.create_channel()
+    with si.create(isolation=kind) as new:
+        assert new.submit(one_call, [7]).result(10) == [7]
+        assert new.call(one_call, 8, timeout=10) == 8
+        new_send.send(shared)
+        assert bytes(new_recv.recv(timeout=5)) == bytes(shared)
+        new_lock = si.Lock()
+        new.prepare_main(lock=new_lock, send=new_send)
+        new.exec("with lock: send.send(lock.locked())")
+        assert new_recv.recv(timeout=5) is True
+
+def fork_and_exit():
+    pid = os.fork()
+    if pid == 0:
+        check_child()
+        sys.exit()
+    wait_for(pid)
+
+def fork_and_exit_at_once():
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            check_child()
+            code = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    wait_for(pid)
+
+def fork_by_multiprocessing():
+    process = multiprocessing.get_context("fork").Process(target=check_child)
+    process.start()
+    process.join()
+    assert process.exitcode == 0, process.exitcode
+
+def wait_for(pid):
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+
+def check_parent():
+    if state == "waiting":
+        assert len(recv) == 0 and barrier.n_waiting == 1
+        for _ in range(3):  # recv, select and the loop
+            send.send(1)
+        for _ in range(2):
+            nothing.put(1)
+            assert full_recv.recv(timeout=5) in ("first", 2) and one.get(timeout=5) in ("first", 2)
+        lock.release(), rlock.release(), semaphore.release(), bounded.release()
+        with condition:
+            condition.notify()
+        event.set()
+        for _ in range(50 - 1):
+            begin(barrier.wait)
+    event.set()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    if state == "waiting":
+        assert results.qsize() == len(threads), results.qsize()
+    if state == "running":
+        assert pending.result(10) is True and later.result(10) == 6
+    assert other.submit(one_call, 9).result(10) == 9
+    assert bytes(view) == b"lent" and bytes(shared) == b"abcd"
+    logged.exec("import logging; logging.getLogger('of the child').warning('one')")
+    logged.close()
+    listener.stop(10)
+    assert [record.getMessage() for record in records] == ["one"], records
+    interp.close(10)
+    other.close(10)
+
+fork_and_exit_at_once()
+fork_by_multiprocessing()
+fork_and_exit()
+check_parent()
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("state", ["idle", "waiting", "running"])
+def test_objects_in_the_child(state: str, kind: str) -> None:
+    assert not run_script(OBJECTS, kind, state, timeout=2 * WAIT).stderr

@@ -581,85 +581,7 @@ def test_action_is_sent_with_its_barrier(kind: str) -> None:
     assert recv.recv() == (True, 0)
 
 
-# ---- signals, forks, the end ---------------------------------------------------------------
-
-BLOCKED = {
-    "Lock": "lock.acquire()",
-    "with": "lock.__enter__()",
-    "timeout": "lock.acquire(timeout=60)",
-    "RLock": "rlock.acquire()",
-    "Semaphore": "semaphore.acquire()",
-    "Event": "event.wait()",
-    "Condition": "condition.acquire(); condition.wait()",
-    "Barrier": "barrier.wait()",
-}
-
-SIGNALS = """
-import os, signal, sys, threading, time
-import subinterpreters as si
-kind, blocked = sys.argv[1:]
-lock, rlock, semaphore, event = si.Lock(), si.RLock(), si.Semaphore(0), si.Event()
-condition, barrier = si.Condition(), si.Barrier(2)
-has, end = threading.Event(), threading.Event()
-
-def hold():
-    with lock, rlock:
-        has.set()
-        end.wait()
-
-holder = threading.Thread(target=hold)
-holder.start()
-has.wait()
-signal.signal(signal.SIGINT, signal.default_int_handler)
-handled = threading.Event()
-signal.signal(signal.SIGUSR1, lambda *_: handled.set())
-main = threading.get_native_id()
-begun = threading.Event()
-sent = 0
-
-def asleep():
-    with open(f"/proc/self/task/{main}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "S"
-
-def interrupt():
-    global sent
-    begun.wait()
-    while not asleep(): pass
-    os.kill(os.getpid(), signal.SIGUSR1)
-    handled.wait()
-    while not asleep(): pass
-    sent = time.monotonic()
-    os.kill(os.getpid(), signal.SIGINT)
-
-interp = si.create(isolation=kind) if kind != "main" else None
-if interp:
-    interp.prepare_main(lock=lock, rlock=rlock, semaphore=semaphore, event=event,
-                        condition=condition, barrier=barrier)
-threading.Thread(target=interrupt).start()
-begun.set()
-try:
-    # exec() of a text would make the process end by SIGINT, before 3.14
-    interp.exec(blocked) if interp else exec(compile(blocked, "blocked", "exec"))
-except KeyboardInterrupt:
-    print("interrupted", time.monotonic() - sent)
-if "condition" in blocked:
-    assert condition.locked()  # it has its lock again
-    interp.exec("condition.release()") if interp else condition.release()
-assert ("barrier" in blocked) == barrier.broken
-end.set()
-holder.join()
-event.set(), semaphore.release(), barrier.reset()
-assert lock.acquire(False) and rlock.acquire(False) and condition.acquire(False)
-assert semaphore.acquire(False) and event.wait(0)
-"""
-
-
-@pytest.mark.parametrize("kind", ["main", *KINDS])
-@pytest.mark.parametrize("blocked", BLOCKED)
-def test_interrupted(blocked: str, kind: str) -> None:
-    done = run_script(SIGNALS, kind, BLOCKED[blocked])
-    word, seconds = done.stdout.split()
-    assert word == "interrupted" and float(seconds) < 5  # 0.05 on a machine that is not loaded
+# ---- forks, the end ---------------------------------------------------------------
 
 
 def test_fork() -> None:
@@ -698,6 +620,18 @@ def test_fork() -> None:
         lock.release()
         """
     )
+
+
+BLOCKED = {
+    "Lock": "lock.acquire()",
+    "with": "lock.__enter__()",
+    "timeout": "lock.acquire(timeout=60)",
+    "RLock": "rlock.acquire()",
+    "Semaphore": "semaphore.acquire()",
+    "Event": "event.wait()",
+    "Condition": "condition.acquire(); condition.wait()",
+    "Barrier": "barrier.wait()",
+}
 
 
 @each_kind
