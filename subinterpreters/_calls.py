@@ -7,6 +7,8 @@ Interpreter's methods import this when they need it.
 from __future__ import annotations
 
 import inspect
+import logging
+import math
 import threading
 import time
 import types
@@ -17,9 +19,21 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from subinterpreters._subinterpreters import ExecutionFailed, Interpreter, InterpreterError
+from subinterpreters._subinterpreters import (
+    ExecutionFailed,
+    Interpreter,
+    InterpreterError,
+    _before_threads_are_joined,
+    get_current,
+    get_main,
+)
 
 GRACE = 1.0  # seconds for interrupted code to come back
+
+# The end of the process: what is registered last is called first, and concurrent.futures waits for ever.
+if get_current() == get_main():
+    with suppress(RuntimeError):  # it has begun
+        threading._register_atexit(_before_threads_are_joined)  # type: ignore[attr-defined]
 
 # ---- exceptions ----------------------------------------------------------------------------------
 
@@ -106,16 +120,35 @@ def call_in_thread(
     return thread
 
 
-def _in_limits(timeout: float) -> float:
+def in_limits(timeout: float) -> float:
     """Return a number of seconds that waits of the standard library can do with."""
     try:
-        negative = not timeout >= 0
+        seconds = math.ldexp(timeout, 0)  # as a float, of whatever is a real number
     except TypeError:
         name = type(timeout).__name__
         raise TypeError(f"timeout must be a number of seconds or None, got {name}") from None
-    if negative:
+    if not seconds >= 0:
         raise ValueError(f"timeout must not be negative, got {timeout!r}")
-    return min(timeout, threading.TIMEOUT_MAX)
+    return min(seconds, threading.TIMEOUT_MAX)
+
+
+def _perform(
+    future: Future[Any], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Do what was submitted. The thread goes on whatever callbacks raise, also SystemExit."""
+    try:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+    except BaseException:  # as the future does it for an Exception
+        logging.getLogger("concurrent.futures").exception("exception calling callback")
+    finally:
+        del future, function, args, kwargs  # an exception leads to this frame
 
 
 class Worker:
@@ -137,8 +170,10 @@ class Worker:
         self._executor.submit(int).result()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         with self._lock:
-            self._last = future = self._executor.submit(function, *args, **kwargs)
+            self._executor.submit(_perform, future, function, args, kwargs)
+            self._last = future
             self.tasks += 1
         future.add_done_callback(self._count_done)
         return future
@@ -154,7 +189,7 @@ class Worker:
         if last is not None and not last.done():
             if mine:
                 raise InterpreterError("what was submitted is not done, and waits for the caller")
-            if not wait_for([last], None if timeout is None else _in_limits(timeout)).done:
+            if not wait_for([last], None if timeout is None else in_limits(timeout)).done:
                 raise TimeoutError("what was submitted to the interpreter is not done")
         self._executor.shutdown(wait=not mine)
 
@@ -201,7 +236,7 @@ def _in_time(
     interp: Interpreter, timeout: float, function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     """Call a function that runs something in the interpreter, on its thread, and interrupt it in time."""
-    timeout = _in_limits(timeout)
+    timeout = in_limits(timeout)
     if interp.is_running():
         raise InterpreterError(f"interpreter {interp.id} is already running")
     job = _Job(function)
