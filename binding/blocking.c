@@ -7,11 +7,12 @@
 #include "interrupt.h"
 #include "runtime.h"
 
-int
-subi_parse_timeout(PyObject *timeout, int64_t *deadline)
+// 1: there is one; 0: there is none; -1 with an exception.
+static int
+parse_timeout(PyObject *timeout, bool minus_one, int64_t *deadline)
 {
+    *deadline = SUBI_FOREVER;
     if (timeout == NULL || timeout == Py_None) {
-        *deadline = SUBI_FOREVER;
         return 0;
     }
     double seconds = PyFloat_AsDouble(timeout);
@@ -22,12 +23,27 @@ subi_parse_timeout(PyObject *timeout, int64_t *deadline)
         }
         return -1;
     }
+    if (minus_one && seconds == -1.0) {
+        return 0;
+    }
     if (isnan(seconds) || seconds < 0) {
         PyErr_Format(PyExc_ValueError, "timeout must not be negative, got %R", timeout);
         return -1;
     }
     *deadline = subi_deadline(seconds);
-    return 0;
+    return 1;
+}
+
+int
+subi_parse_timeout(PyObject *timeout, int64_t *deadline)
+{
+    return parse_timeout(timeout, false, deadline) < 0 ? -1 : 0;
+}
+
+int
+subi_parse_timeout_or_minus_one(PyObject *timeout, int64_t *deadline)
+{
+    return parse_timeout(timeout, true, deadline);
 }
 
 native *

@@ -8,8 +8,11 @@
 #include "state.h"
 
 // Converts a time-out argument: None or NULL is for ever, else a number of seconds >= 0, as float.
-// -1 with TypeError or ValueError.
+// -1 with TypeError, ValueError or OverflowError, or what its __float__ raised, which is called once.
 int subi_parse_timeout(PyObject *timeout, int64_t *deadline);
+
+// The same, but the number -1 is no time-out, either. 1: there is one; 0: there is none.
+int subi_parse_timeout_or_minus_one(PyObject *timeout, int64_t *deadline);
 
 // Runs the handlers of signals that came while this thread was waiting. When the thread is inside
 // a run that began on the main thread, that is where they run; the exception they raise there is

@@ -309,7 +309,10 @@ subi_interpreter_interrupt(PyObject *self, PyObject *args)
         return NULL;
     }
     if (!PyExceptionClass_Check(exc)) {
-        return PyErr_Format(PyExc_TypeError, "exc must be a class of exceptions, got %R", exc);
+        bool is_class = PyType_Check(exc);
+        return PyErr_Format(PyExc_TypeError, "exc must be a class of exceptions, got %s%.100s",
+                            is_class ? "class " : "",
+                            is_class ? ((PyTypeObject *)exc)->tp_name : Py_TYPE(exc)->tp_name);
     }
     if (subi_interp_stale(i)) {
         return subi_raise_interp(state, SUBI_FORKED, subi_interp_id(i));

@@ -156,3 +156,20 @@ subi_raise_interp(module_state *state, subi_result r, int64_t id)
     }
     return NULL;
 }
+
+PyObject *
+subi_int_text(PyObject *number)
+{
+    int overflow;
+    long long n = PyLong_AsLongLongAndOverflow(number, &overflow);
+    if (overflow == 0) {
+        return PyUnicode_FromFormat("%lld", n);
+    }
+    PyObject *all = PyNumber_ToBase(number, 16);
+    if (all == NULL || PyUnicode_GET_LENGTH(all) <= 40) {
+        return all;
+    }
+    PyObject *text = PyUnicode_FromFormat("%.40U...", all);
+    Py_DECREF(all);
+    return text;
+}

@@ -13,4 +13,8 @@ int subi_errors_init(PyObject *module, module_state *state);
 PyObject *subi_raise_channel(module_state *state, subi_result r, int64_t id);
 PyObject *subi_raise_interp(module_state *state, subi_result r, int64_t id);
 
+// The text of an int for a message. Very large ones cannot be had in decimal (see
+// sys.set_int_max_str_digits), and are shortened. NULL with an exception set.
+PyObject *subi_int_text(PyObject *number);
+
 #endif

@@ -182,12 +182,13 @@ watch_threads(void *arg)
     PyThread_release_lock(w->done);
 }
 
-// From threading: the main thread is done, other threads are about to be joined.
+// From threading: the main thread is done, other threads are about to be joined. The first call counts:
+// _calls.py registers it once more, so that it comes before concurrent.futures joins its threads.
 static PyObject *
 before_threads_are_joined(PyObject *module, PyObject *unused)
 {
     module_state *state = get_state(module);
-    if (!other_threads_left()) {
+    if (state->watch != NULL || !other_threads_left()) {
         Py_RETURN_NONE;
     }
     watch *w = calloc(1, sizeof(*w));

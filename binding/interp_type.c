@@ -95,7 +95,7 @@ interpreter_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
         return NULL;
     }
     if (!PyLong_Check(id)) {
-        return PyErr_Format(PyExc_TypeError, "id must be an int, got %R", id);
+        return PyErr_Format(PyExc_TypeError, "id must be an int, got %.100s", Py_TYPE(id)->tp_name);
     }
     return subi_interpreter_by_id(get_state(module), id);
 }
@@ -105,12 +105,18 @@ subi_interpreter_by_id(module_state *state, PyObject *id)
 {
     int overflow;
     int64_t number = PyLong_AsLongLongAndOverflow(id, &overflow);
-    if (overflow < 0 || number < 0) {
-        return PyErr_Format(PyExc_ValueError, "id must not be negative, got %S", id);
-    }
-    subi_interp *i = overflow == 0 ? subi_interp_lookup(number) : NULL;
+    bool negative = overflow < 0 || (overflow == 0 && number < 0);
+    subi_interp *i = overflow == 0 && !negative ? subi_interp_lookup(number) : NULL;
     if (i == NULL) {
-        return PyErr_Format(state->InterpreterNotFoundError, "interpreter %S not found", id);
+        PyObject *text = subi_int_text(id);
+        if (text != NULL && negative) {
+            PyErr_Format(PyExc_ValueError, "id must not be negative, got %U", text);
+        }
+        else if (text != NULL) {
+            PyErr_Format(state->InterpreterNotFoundError, "interpreter %U not found", text);
+        }
+        Py_XDECREF(text);
+        return NULL;
     }
     PyObject *self = subi_interpreter_new(state, i);
     subi_interp_drop(i);
@@ -405,13 +411,39 @@ PyDoc_STRVAR(
     "        message says why.\n"
     "    TypeError, ValueError: an argument is not as above.");
 
+// The text of an argument, NULL if it is None. -1 with TypeError or ValueError.
+static int
+parse_text(const char *argument, PyObject *obj, const char **text)
+{
+    *text = NULL;
+    if (obj == Py_None) {
+        return 0;
+    }
+    if (!PyUnicode_Check(obj)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a str or None, got %.100s", argument,
+                     Py_TYPE(obj)->tp_name);
+        return -1;
+    }
+    Py_ssize_t size;
+    *text = PyUnicode_AsUTF8AndSize(obj, &size);
+    if (*text != NULL && strlen(*text) != (size_t)size) {
+        PyErr_Format(PyExc_ValueError, "%s must not contain null characters", argument);
+        return -1;
+    }
+    return *text != NULL ? 0 : -1;
+}
+
 static PyObject *
 create(PyObject *module, PyObject *args, PyObject *kwds)
 {
     static char *keywords[] = {"isolation", "name", NULL};
     module_state *state = get_state(module);
-    const char *isolation = NULL, *name = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwds, "|$zz:create", keywords, &isolation, &name)) {
+    PyObject *isolation_arg = Py_None, *name_arg = Py_None;
+    const char *isolation, *name;
+    if (!PyArg_ParseTupleAndKeywords(args, kwds, "|$OO:create", keywords, &isolation_arg,
+                                     &name_arg) ||
+        parse_text("isolation", isolation_arg, &isolation) < 0 ||
+        parse_text("name", name_arg, &name) < 0) {
         return NULL;
     }
     subi_interp *i = subi_lifecycle_create(state, isolation, name);
@@ -482,13 +514,22 @@ PyDoc_STRVAR(
 static PyObject *
 set_reserve_limit(PyObject *module, PyObject *arg)
 {
-    Py_ssize_t limit = PyNumber_AsSsize_t(arg, NULL);
-    if (limit == -1 && PyErr_Occurred()) {
+    PyObject *number = PyNumber_Index(arg);
+    if (number == NULL) {
         return NULL;
     }
-    if (limit < 0 || (size_t)limit > SUBI_RESERVE_MAX) {
-        return PyErr_Format(PyExc_ValueError, "limit must be 0 to %zu, got %zd", SUBI_RESERVE_MAX,
-                            limit);
+    int overflow;
+    long limit = PyLong_AsLongAndOverflow(number, &overflow);
+    bool fits = overflow == 0 && limit >= 0 && (size_t)limit <= SUBI_RESERVE_MAX;
+    PyObject *text = !fits ? subi_int_text(number) : NULL;
+    Py_DECREF(number);
+    if (!fits) {
+        if (text != NULL) {
+            PyErr_Format(PyExc_ValueError, "limit must be 0 to %zu, got %U", SUBI_RESERVE_MAX,
+                         text);
+        }
+        Py_XDECREF(text);
+        return NULL;
     }
     subi_reserve_set_limit((size_t)limit);
     subi_lifecycle_trim_reserve(false);

@@ -7,6 +7,7 @@
 #include "async.h"
 #include "blocking.h"
 #include "codec/codec.h"
+#include "errors.h"
 #include "registry.h"
 
 #define QUEUES "subinterpreters._queues"
@@ -561,7 +562,7 @@ queue_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
         return NULL;
     }
     if (!PyLong_Check(id)) {
-        return PyErr_Format(PyExc_TypeError, "id must be an int, got %R", id);
+        return PyErr_Format(PyExc_TypeError, "id must be an int, got %.100s", Py_TYPE(id)->tp_name);
     }
     int overflow;
     subi_channel *c = subi_channel_lookup(PyLong_AsLongLongAndOverflow(id, &overflow));
@@ -570,7 +571,11 @@ queue_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
         self = queue_for(get_state(module), c);
     }
     else {
-        raise_error("QueueNotFoundError", "queue %S not found", id);
+        PyObject *text = subi_int_text(id);
+        if (text != NULL) {
+            raise_error("QueueNotFoundError", "queue %U not found", text);
+        }
+        Py_XDECREF(text);
     }
     if (c != NULL) {
         subi_channel_drop(c);

@@ -38,8 +38,10 @@ class Barrier:
             timeout: seconds, for waits that say nothing else; None is for ever.
 
         Raises:
-            ValueError: parties is less than 1, or timeout negative.
+            TypeError, ValueError: parties is less than 1, action cannot be called, timeout is negative.
         """
+        if action is not None and not callable(action):
+            raise TypeError(f"action must be callable or None, got {type(action).__name__}")
         self._state = _Barrier(parties, action is not None, timeout)
         self._action, self._timeout = action, timeout
 

@@ -7,6 +7,7 @@ Interpreter's methods import this when they need it.
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import threading
 import time
@@ -24,10 +25,18 @@ from subinterpreters._subinterpreters import (
     Interpreter,
     InterpreterClosedError,
     InterpreterError,
+    _before_threads_are_joined,
     _seconds,
+    get_current,
+    get_main,
 )
 
 GRACE = 1.0  # seconds for interrupted code to come back
+
+# The end of the process: what is registered last is called first, and concurrent.futures waits for ever.
+if get_current() == get_main():
+    with suppress(RuntimeError):  # it has begun
+        threading._register_atexit(_before_threads_are_joined)  # type: ignore[attr-defined]
 
 # ---- exceptions ----------------------------------------------------------------------------------
 
@@ -125,6 +134,25 @@ class _End:
         return self._event.wait(timeout)
 
 
+def _perform(
+    future: Future[Any], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Do what was submitted. The thread goes on whatever callbacks raise, also SystemExit."""
+    try:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+    except BaseException:  # as the future does it for an Exception
+        logging.getLogger("concurrent.futures").exception("exception calling callback")
+    finally:
+        del future, function, args, kwargs  # an exception leads to this frame
+
+
 class Worker:
     """The thread that stays with an interpreter, and what it has to do there."""
 
@@ -146,10 +174,12 @@ class Worker:
         self._executor.submit(int).result()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         with self._lock:
             if self._finished:
                 raise InterpreterClosedError("the interpreter is being closed, or is closed")
-            self._last = future = self._executor.submit(function, *args, **kwargs)
+            self._executor.submit(_perform, future, function, args, kwargs)
+            self._last = future
             self._pending.add(future)
         future.add_done_callback(self._forget)
         return future

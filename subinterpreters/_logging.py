@@ -93,6 +93,17 @@ def _attach(send: SendChannel, level: int | str) -> None:
 # ---- in the parent -------------------------------------------------------------------------------
 
 
+def _expect(kind: type, value: object, wanted: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{wanted}, got {type(value).__name__}")
+
+
+def _check(interp: object, logger: object) -> None:
+    _expect(Interpreter, interp, "interp must be an Interpreter")
+    if logger is not None:
+        _expect(logging.Logger, logger, "logger must be a logging.Logger or None")
+
+
 class LogListener:
     """Hands log records of an interpreter to loggers of this one. Made by log_to_parent()."""
 
@@ -103,6 +114,9 @@ class LogListener:
         send: SendChannel,
         logger: logging.Logger | None,
     ) -> None:
+        _check(interp, logger)
+        _expect(RecvChannel, recv, "recv must be a RecvChannel")
+        _expect(SendChannel, send, "send must be a SendChannel")
         self._id, self._name = interp.id, interp.name  # the object would keep it from being closed
         self._recv, self._send, self._logger = recv, send, logger
         self._done = Event()  # Ctrl-C ends a wait for it in any interpreter
@@ -143,7 +157,7 @@ class LogListener:
 
         Raises:
             TimeoutError: loggers of this interpreter are not done with the records by then.
-            ValueError: timeout is negative.
+            TypeError, ValueError: timeout is no number, or negative.
         """
         if timeout is not None:
             timeout = _seconds(timeout)
@@ -227,10 +241,7 @@ def log_to_parent(
         ValueError: there is no such level.
         TypeError: an argument is not as above.
     """
-    if not isinstance(interp, Interpreter):
-        raise TypeError(f"interp must be an Interpreter, got {interp!r}")
-    if logger is not None and not isinstance(logger, logging.Logger):
-        raise TypeError(f"logger must be a logging.Logger or None, got {logger!r}")
+    _check(interp, logger)
     if level is None:
         level = (logger or logging.getLogger()).getEffectiveLevel()
     recv, send = create_channel()

@@ -94,18 +94,6 @@ subi_sync_parse_nothing(PyObject *args, PyObject *kwds, const char *format)
     return PyArg_ParseTupleAndKeywords(args, kwds, format, keywords) ? 0 : -1;
 }
 
-// Whether it is the -1 that stands for no time-out. The exception is for subi_parse_timeout to raise.
-static bool
-is_minus_one(PyObject *timeout)
-{
-    double seconds = PyFloat_AsDouble(timeout);
-    if (PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-    }
-    return seconds == -1;
-}
-
 int
 subi_sync_parse_blocking(PyObject *args, PyObject *kwds, const char *format, bool minus_one,
                          int64_t *deadline)
@@ -120,13 +108,12 @@ subi_sync_parse_blocking(PyObject *args, PyObject *kwds, const char *format, boo
     if (!PyArg_ParseTupleAndKeywords(args, kwds, format, keywords, &blocking, &timeout)) {
         return -1;
     }
-    if (minus_one && timeout != Py_None && is_minus_one(timeout)) {
-        timeout = Py_None;
-    }
-    if (subi_parse_timeout(timeout, deadline) < 0) {
+    int given = minus_one ? subi_parse_timeout_or_minus_one(timeout, deadline)
+                          : subi_parse_timeout(timeout, deadline);
+    if (given < 0) {
         return -1;
     }
-    if (!blocking && timeout != Py_None) {
+    if (!blocking && (minus_one ? given > 0 : timeout != Py_None)) {
         PyErr_SetString(PyExc_ValueError, "can't specify a timeout for a non-blocking call");
         return -1;
     }

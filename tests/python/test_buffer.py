@@ -454,6 +454,49 @@ def test_exporter_is_locked_as_long_as_views_are(other):
     until(lambda: is_free(lent))
 
 
+def test_views_of_views_and_of_other_threads(other):
+    """Any thread may release a view; the owner is locked until the last one is gone, however many there are."""
+    recv, send = subinterpreters.create_channel()
+    lent = bytearray(b"abcdef")
+    send.send(lent)
+    view = recv.recv()
+    part = memoryview(view)[1:5][::2]
+    send.send(part)
+    again = recv.recv()
+    assert (again.tobytes(), again.strides, again.readonly) == (b"bd", (2,), False)
+    send.send(again.toreadonly())
+    fixed = recv.recv()
+    with pytest.raises(TypeError):
+        fixed[0] = 1
+    other.prepare_main(fixed=fixed)
+    other.exec("assert fixed.readonly and fixed.tobytes() == b'bd'\ndel fixed")
+    for each in (fixed, part, again, view):
+        for resize in (lent.clear, lambda: lent.append(0), lambda: lent.extend(b"x" * 100)):
+            with pytest.raises(BufferError):
+                resize()
+        thread = threading.Thread(target=each.release)
+        thread.start()
+        thread.join()
+        with pytest.raises(ValueError):
+            each[0]
+    del view, part, again, fixed, each
+    until(lambda: is_free(lent))
+
+
+def test_many_views():
+    recv, send = subinterpreters.create_channel()
+    lent = bytearray(100)
+    views = []
+    for _ in range(100_000):
+        send.send_nowait(lent)
+        views.append(recv.recv_nowait())
+    views[0][5] = 7
+    assert views[-1][5] == 7 == lent[5]
+    assert not is_free(lent)
+    del views
+    until(lambda: is_free(lent))
+
+
 def test_receiver_closes_first():
     for kind in KINDS:
         lent = bytearray(b"abc")

@@ -4,6 +4,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -180,7 +181,8 @@ def test_a_stale_one_never_hits_the_next_run(interp: Interpreter) -> None:
     thread = start(interrupts)
     hit = clean = 0
     interp.exec("import support")
-    for _ in range(1000):
+    races = 10_000 // len(YIELDING_KINDS)
+    for _ in range(races):
         ask.send(rng.randrange(400))
         try:
             interp.exec(f"for each in range({rng.randrange(2000)}): pass")
@@ -196,7 +198,7 @@ def test_a_stale_one_never_hits_the_next_run(interp: Interpreter) -> None:
                 raise AssertionError(f"seed {seed}: a stale interruption") from error
     ask.close()
     thread.result(WAIT)
-    assert hit + clean == 1000
+    assert hit + clean == races
 
 
 def test_a_stale_one_leaves_waits_alone(interp: Interpreter) -> None:
@@ -365,6 +367,106 @@ def test_code_that_does_not_react(interp: Interpreter) -> None:
     interp.close(timeout=WAIT)
     os.close(read)
     os.close(write)
+
+
+# Each goes on when there is something to read from fd. It is interrupted at its next bytecode, and there is none.
+NOT_INTERRUPTED = {
+    "read": "os.read(fd, 1)",
+    "socket": "s = socket.socket(fileno=fd); s.recv(1); s.detach()",
+    "select": "select.select([fd], [], [])",
+    "lock of threading": """
+lock = threading.Lock()
+lock.acquire()
+def release():
+    os.read(fd, 1)
+    lock.release()
+thread = threading.Thread(target=release)
+thread.start()
+lock.acquire()
+""",
+    "except BaseException: pass": """
+while True:
+    try:
+        if select.select([fd], [], [], 0)[0]:
+            break
+    except BaseException:
+        pass
+""",
+    "sleep": "time.sleep(2.5)",
+}
+
+
+@pytest.mark.parametrize("what", NOT_INTERRUPTED)
+def test_code_that_cannot_be_interrupted(interp: Interpreter, what: str) -> None:
+    """TimeoutError says so; the code goes on, and the next run is as any other."""
+    interp.exec("import os, select, socket, threading, time")
+    for timeout in 0.05, 1, 5:  # it may be interrupted before it waits
+        here, there = socket.socketpair()
+        with here, there:
+            interp.prepare_main(fd=there.fileno())
+            with pytest.raises(TimeoutError) as info:
+                interp.exec(NOT_INTERRUPTED[what], timeout=timeout)
+            if "the code was interrupted" in str(info.value):
+                continue
+            try:
+                assert "did not react to being interrupted, and goes on" in str(info.value)
+                assert interp.is_running()
+                with pytest.raises(InterpreterError, match="already running"):
+                    interp.exec("pass")
+            finally:
+                here.send(b"x")
+            wait_until_idle(interp)
+            break
+    else:
+        raise AssertionError("it was interrupted each time")
+    interp.exec("for each in range(10_000): pass")  # a late interruption does not come here
+    assert interp.call(len, "abc", timeout=WAIT) == 3
+
+
+def wait_until_idle(interp: Interpreter) -> None:
+    end = time.monotonic() + WAIT
+    while interp.is_running() and time.monotonic() < end:
+        time.sleep(0.001)
+    assert not interp.is_running()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in YIELDING_KINDS if kind != "shared"])
+def test_code_that_holds_the_gil(kind: str) -> None:
+    """As above: a regular expression that backtracks, in an interpreter with a GIL of its own."""
+    with create(isolation=kind) as interp:
+        interp.exec("import re, time\ndef match(n): re.match('(a+)+$', 'a' * n + 'b')")
+        _told, tell = create_channel()
+        interp.prepare_main(told=tell)
+        interp.exec(
+            "n, took = 10, 0\n"
+            "while took < 0.05:\n"
+            "    n += 1\n"
+            "    start = time.process_time()\n"
+            "    match(n)\n"
+            "    took = time.process_time() - start\n"
+        )
+        with pytest.raises(TimeoutError, match="did not react to being interrupted, and goes on"):
+            interp.exec("told.send(None); match(n + 6)", timeout=0.01)  # for 3 seconds and more
+        assert interp.is_running()
+        wait_until_idle(interp)
+        interp.exec("for each in range(10_000): pass")
+
+
+def test_interrupted_at_once(interp: Interpreter) -> None:
+    """Other processes may take their time, so the best of some is looked at."""
+    recv, _send = create_channel()
+    told, tell = create_channel()
+    interp.prepare_main(recv=recv, told=tell)
+    for code in LOOP, "told.send(None); recv.recv()":
+        took = []
+        while not took or (min(took) > 0.2 and len(took) < 20):
+            run = start(interp.exec, code)
+            told.recv(WAIT)
+            began = time.monotonic()
+            interp.interrupt()
+            assert isinstance(run.exception(WAIT), ExecutionFailed)
+            took.append(time.monotonic() - began)
+        assert min(took) < 0.2, took
 
 
 # ---- Ctrl-C --------------------------------------------------------------------------------------
@@ -601,3 +703,101 @@ def test_ctrl_c_that_nobody_catches(kind: str) -> None:
     assert process.returncode == -signal.SIGINT, stderr
     assert "KeyboardInterrupt" in stderr
     assert not any(crash in stderr for crash in CRASHES), stderr
+
+
+PROMPT = """
+def woken(wait):
+    thread = threading.Thread(target=lambda: (told.recv(timeout=20), kill()))
+    thread.start()
+    try:
+        wait()
+    except KeyboardInterrupt:
+        took = time.monotonic() - killed[-1]
+    else:
+        raise AssertionError("not interrupted")
+    thread.join()
+    return took
+
+killed = []
+def kill():
+    time.sleep(0.02)  # it waits by then, or is about to
+    killed.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+queue = si.create_queue()
+lock = si.Lock()
+lock.acquire()
+def told_first(function, *args):
+    tell.send(None)
+    return function(*args)
+for wait in (
+    lambda: interp.exec(LOOP),
+    lambda: interp.call(loop, tell),
+    lambda: interp.exec("told.send(None); nobody.recv()"),
+    lambda: told_first(queue.get),
+    lambda: told_first(nobody.recv),
+    lambda: told_first(lock.acquire),
+    lambda: told_first(interp.submit(nobody_recv, nobody).result),
+):
+    best = 1.0
+    for _ in range(20):  # other processes may take their time
+        best = min(best, woken(wait))
+        if best < 0.1:
+            break
+    assert best < 0.1, best
+    while interp.is_running():
+        interp.interrupt()
+        time.sleep(0.001)
+print("end")
+"""
+
+
+@pytest.mark.parametrize("kind", YIELDING_KINDS)
+def test_ctrl_c_wakes_the_main_thread_at_once(kind: str) -> None:
+    function = "\ndef nobody_recv(nobody): return nobody.recv()\n"
+    run_script(BEGIN + function + PROMPT, kind)
+
+
+LEAVES = """
+running, tell_running = si.create_channel()
+interp.prepare_main(running=tell_running)
+code = "running.send(None)\\nwhile True: pass"
+if sys.argv[2] == "submit":
+    interp.submit(exec, code, {"running": tell_running})
+else:
+    threading.Thread(target=interp.exec, args=[code], daemon=sys.argv[2] == "daemon").start()
+running.recv(timeout=20)
+print("ready", flush=True)
+si.create_queue().get()
+"""
+
+
+@pytest.mark.parametrize("kind", YIELDING_KINDS)
+@pytest.mark.parametrize("worker", ["daemon", "thread", "submit"])
+def test_ctrl_c_ends_a_process_with_a_worker(kind: str, worker: str) -> None:
+    """Threads that are no daemons get their 2 seconds; a second Ctrl-C takes nothing from its cleanness."""
+    for presses in (1, 2) if worker == "thread" else (1,):
+        took = []
+        while not took or (min(took) > 2.0 + (worker != "daemon") and len(took) < 5):
+            with subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", "-P", "-c", BEGIN + LEAVES, kind, worker],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                began = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                if presses == 2:
+                    time.sleep(0.3)
+                    process.send_signal(signal.SIGINT)
+                try:
+                    _, stderr = process.communicate(timeout=WAIT)
+                finally:
+                    process.kill()
+                took.append(time.monotonic() - began)
+            assert process.returncode in (-signal.SIGINT, 1), (process.returncode, stderr)
+            assert "KeyboardInterrupt" in stderr
+            assert not any(crash in stderr for crash in CRASHES), stderr
+        assert min(took) < 2.0 + (worker != "daemon"), took
