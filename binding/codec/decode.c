@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "codec.h"
 
+#include "depth.h"
 #include "function.h"
 #include "handles.h"
 #include "reader.h"
@@ -177,8 +178,7 @@ forget_all(reader *r)
 static inline int
 enter(reader *r)
 {
-    if (r->depth >= CODEC_FREE_DEPTH &&
-        Py_EnterRecursiveCall(" while receiving an object from another interpreter")) {
+    if (!subi_depth_enter(r->depth, " while receiving an object from another interpreter")) {
         return -1;
     }
     r->depth++;
@@ -188,9 +188,7 @@ enter(reader *r)
 static inline void
 leave(reader *r)
 {
-    if (--r->depth >= CODEC_FREE_DEPTH) {
-        Py_LeaveRecursiveCall();
-    }
+    subi_depth_leave(--r->depth);
 }
 
 static PyObject *read_value(reader *r);

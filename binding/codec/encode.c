@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "codec.h"
 
+#include "depth.h"
 #include "function.h"
 #include "handles.h"
 #include "writer.h"
@@ -293,16 +294,12 @@ write_set(writer *w, PyObject *obj)
 static int
 write_container(writer *w, int (*write)(writer *, PyObject *), PyObject *obj)
 {
-    bool deep = w->depth >= CODEC_FREE_DEPTH;
-    if (deep && Py_EnterRecursiveCall(" while sending an object to another interpreter")) {
+    if (!subi_depth_enter(w->depth, " while sending an object to another interpreter")) {
         return -1;
     }
     w->depth++;
     int r = write(w, obj);
-    w->depth--;
-    if (deep) {
-        Py_LeaveRecursiveCall();
-    }
+    subi_depth_leave(--w->depth);
     return r;
 }
 

@@ -60,9 +60,6 @@ typedef enum codec_tag {
 #define CODEC_SHAPES     32
 #define CODEC_SHAPE_KEYS 32
 
-// Containers so deep in others are not worth a look at the C stack.
-#define CODEC_FREE_DEPTH 8
-
 // Its functions `dumps` and `loads` are called for CODEC_PICKLED.
 #define CODEC_PICKLING "subinterpreters._pickling"
 

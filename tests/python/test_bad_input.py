@@ -972,8 +972,10 @@ def test_a_payload_that_there_is_no_memory_for():
         interp = si.create()
         data = bytes(1 << 30)  # which takes no memory as long as nobody reads it
         limit(512 << 20)
-        out_of_memory(send.send, data)
-        out_of_memory(queue.put, [data])
+        send.send(data)  # lent: it is the receiver that has no room for a copy
+        queue.put([data])
+        out_of_memory(recv.recv)
+        out_of_memory(queue.get)
         out_of_memory(interp.call, len, data)
         out_of_memory(interp.submit(len, data).result)
         out_of_memory(si.SharedBuffer, 1 << 30)

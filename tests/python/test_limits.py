@@ -43,6 +43,7 @@ def recursion(interp, code):
     assert interp.call(len, "abc") == 3
 
 
+@pytest.mark.leaves_open  # in __main__ of an interpreter that other tests use, too
 @pytest.mark.parametrize("what", RECURSIONS)
 def test_recursion(interp, what):
     recursion(interp, RECURSIONS[what])
