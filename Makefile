@@ -166,7 +166,7 @@ test-%: .venv/%/.package .venv/%/.packages
 # Without ARGS: the files in which C code deals with most memory; all: ARGS=tests/python. A report ends the
 # process, so pytest must not have captured it. A SIGSEGV is left to faulthandler.
 asan_files = $(patsubst %,tests/python/test_%.py,\
-    aio aio_queue buffer call channel codec descriptors fuzz queue shared_buffer sync)
+    buffer channel codec descriptors fuzz queue shared_buffer)
 asan_environment = $(SAFE) PYTHONMALLOC=malloc SUBINTERPRETERS_LIBC_DLOPEN=1 \
     LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
     ASAN_OPTIONS=exitcode=99:detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1:$\

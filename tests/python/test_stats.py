@@ -99,7 +99,7 @@ def test_code_that_keeps_the_gil() -> None:
     with create(isolation=kind) as interp:
         recv, send = create_channel()
         interp.prepare_main(send=send)
-        running = start(interp.exec, "import re\nsend.send(1)\nre.match('(a+)+$', 'a' * 26 + 'b')")
+        running = start(interp.exec, "import re\nsend.send(1)\nre.match('(a+)+$', 'a' * 23 + 'b')")
         recv.recv(timeout=WAIT)
         while not running.done():
             assert interp.stats()["threads"] in (None, 0, 1)
