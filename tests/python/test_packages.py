@@ -142,10 +142,11 @@ def need(package):
         (pytest.fail if all_there else pytest.skip)(f"{package} is not installed")
 
 
+@pytest.mark.timeout(300)  # imports of a large package six times, two at a time
 @pytest.mark.parametrize("package", TASKS)
 def test_two_at_a_time_give_what_the_main_interpreter_gives(package):
     need(package)
-    run_script(RUN, package, dedent(TASKS[package]), timeout=100)
+    run_script(RUN, package, dedent(TASKS[package]), timeout=280)
 
 
 def test_numpy_in_parallel():
