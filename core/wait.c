@@ -135,14 +135,16 @@ subi__wake(subi__wakes *w)
 
 // A sleep and its wake-up cost some 5 to 40 us of both sides' time. Spinning instead pays off when
 // waits are not longer than that, so each thread keeps a moving average of how long its waits were
-// and spins only while the average is short, for twice as long as the average. SPIN_WORTH is more
-// than what a wait takes when the other side has to be woken first: otherwise two threads that
-// sleep would never find out that they could spin.
+// and spins only while the average is short, for twice as long as the average. Two threads that sleep
+// make one another's waits long (on virtual machines waking a processor alone may take 30 us), so
+// each tries again now and then whether it pays off to spin.
 #define SPIN_WORTH        INT64_C(50000)   // ns: above this average no spinning, and no longer
 #define SPIN_LEAST        INT64_C(2000)    // ns
+#define SPIN_TRIED_EVERY  32               // waits, above it
 #define WAIT_COUNTED_MOST INT64_C(200000)  // ns: one long wait must not end spinning for good
 
 static _Thread_local int64_t average_wait = SPIN_WORTH / 2;
+static _Thread_local unsigned waits_unspun;
 
 static bool
 is_woken(subi__wait *w)
@@ -160,8 +162,11 @@ spin_time(void)
         n = subi__processor_count();
         atomic_store_explicit(&processors, n, memory_order_relaxed);
     }
-    if (n < 2 || average_wait > SPIN_WORTH) {
+    if (n < 2) {
         return 0;
+    }
+    if (average_wait > SPIN_WORTH) {
+        return ++waits_unspun % SPIN_TRIED_EVERY == 0 ? SPIN_WORTH : 0;
     }
     int64_t spin = 2 * average_wait;
     return spin < SPIN_LEAST ? SPIN_LEAST : spin > SPIN_WORTH ? SPIN_WORTH : spin;
