@@ -18,7 +18,8 @@
 typedef struct interpreter {
     PyObject_HEAD
     subi_interp *interp;  // one reference, as a user
-    PyObject *number;     // its id; NULL: it is not in state->interpreters, see registry.h
+    PyObject *registry;   // state->interpreters
+    PyObject *number;     // its id; NULL: it is not in the registry, see registry.h
     PyObject *weakrefs;
     PyObject *worker;  // what submit() uses, see _calls.py; NULL: nothing yet
 } interpreter;
@@ -40,14 +41,16 @@ subi_interpreter_new(module_state *state, subi_interp *i)
         Py_XDECREF(id);
         return Py_XNewRef(found);
     }
-    interpreter *self = PyObject_New(interpreter, state->interpreter_type);
+    interpreter *self = PyObject_GC_New(interpreter, state->interpreter_type);
     if (self != NULL) {
         subi_interp_hold(i);
         subi_interp_hold_user(i);
         self->interp = i;
         self->weakrefs = NULL;
         self->worker = NULL;
+        self->registry = Py_NewRef(state->interpreters);
         self->number = NULL;
+        PyObject_GC_Track(self);
         if (subi_registry_add(state->interpreters, id, (PyObject *)self) < 0) {
             Py_CLEAR(self);
         }
@@ -59,17 +62,34 @@ subi_interpreter_new(module_state *state, subi_interp *i)
     return (PyObject *)self;
 }
 
+// Futures of what was submitted lead back here.
+static int
+interpreter_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(((interpreter *)self)->worker);
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static int
+interpreter_clear(PyObject *self)
+{
+    Py_CLEAR(((interpreter *)self)->worker);
+    return 0;
+}
+
 static void
 interpreter_dealloc(PyObject *obj)
 {
     interpreter *self = (interpreter *)obj;
     PyTypeObject *type = Py_TYPE(obj);
-    module_state *state = get_state_of(obj);
+    PyObject_GC_UnTrack(obj);  // the type may have been cleared, so there may be no module any more
     PyObject *exc = PyErr_GetRaisedException();
-    if (state != NULL && self->number != NULL) {
-        subi_registry_remove(state->interpreters, self->number);
+    if (self->number != NULL) {
+        subi_registry_remove(self->registry, self->number);
     }
     Py_XDECREF(self->number);
+    Py_DECREF(self->registry);
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs(obj);
     }
@@ -243,23 +263,35 @@ PyDoc_STRVAR(
     "    TimeoutError: it still runs, or threads are still alive; the message names them, and\n"
     "        the interpreter stays open.");
 
-// What was submitted is finished first. -1 with an exception.
+// What was submitted is done first, and nothing more can be. -1 with an exception.
 static int
 finish_submitted(PyObject *self, PyObject *timeout)
 {
-    PyObject *worker = ((interpreter *)self)->worker;
-    if (worker == NULL || worker == Py_None) {
-        return 0;
-    }
-    Py_INCREF(worker);
-    PyObject *done =
-        PyObject_CallMethod(worker, "finish", "O", timeout != NULL ? timeout : Py_None);
-    if (done != NULL && ((interpreter *)self)->worker == worker) {
-        Py_CLEAR(((interpreter *)self)->worker);  // if it stays open, there will be another
-    }
-    Py_DECREF(worker);
+    PyObject *worker = Py_XNewRef(((interpreter *)self)->worker);
+    PyObject *done = worker != NULL ? PyObject_CallMethod(worker, "finish", "O", timeout) : NULL;
+    int r = worker == NULL || done != NULL ? 0 : -1;
     Py_XDECREF(done);
-    return done != NULL ? 0 : -1;
+    Py_XDECREF(worker);
+    return r;
+}
+
+static subi_result
+close_now(PyObject *self, module_state *state, PyObject *timeout, int64_t run_deadline,
+          int64_t deadline)
+{
+    if (finish_submitted(self, timeout) < 0) {
+        return SUBI_INTERRUPTED;
+    }
+    PyObject *finished = Py_XNewRef(((interpreter *)self)->worker);
+    subi_result r = subi_lifecycle_close(state, subi_interp_of(self), run_deadline, deadline);
+    if (r == SUBI_OK || r == SUBI_CLOSED) {
+        r = finish_submitted(self, timeout) == 0 ? SUBI_OK : SUBI_INTERRUPTED;  // one may be new
+    }
+    else if (((interpreter *)self)->worker == finished) {
+        Py_CLEAR(((interpreter *)self)->worker);  // it stays open: there will be another
+    }
+    Py_XDECREF(finished);
+    return r;
 }
 
 static PyObject *
@@ -280,11 +312,8 @@ close_interpreter(PyObject *self, PyObject *timeout, int64_t run_deadline, int64
     if (subi_interp_stale(i)) {
         return subi_raise_interp(state, SUBI_FORKED, subi_interp_id(i));
     }
-    if (finish_submitted(self, timeout) < 0) {
-        return NULL;
-    }
-    subi_result r = subi_lifecycle_close(state, i, run_deadline, deadline);
-    if (r == SUBI_OK || r == SUBI_CLOSED) {
+    subi_result r = close_now(self, state, timeout, run_deadline, deadline);
+    if (r == SUBI_OK) {
         Py_RETURN_NONE;
     }
     return PyErr_Occurred() ? NULL : subi_raise_interp(state, r, subi_interp_id(i));
@@ -300,7 +329,8 @@ interpreter_close(PyObject *self, PyObject *args, PyObject *kwds)
         subi_parse_timeout(timeout, &deadline) < 0) {
         return NULL;
     }
-    return close_interpreter(self, timeout, timeout != NULL ? deadline : SUBI_TRY, deadline);
+    return timeout != NULL ? close_interpreter(self, timeout, deadline, deadline)
+                           : close_interpreter(self, Py_None, SUBI_TRY, deadline);
 }
 
 static PyObject *
@@ -318,7 +348,7 @@ interpreter_enter(PyObject *self, PyObject *unused)
 static PyObject *
 interpreter_exit(PyObject *self, PyObject *args)
 {
-    return close_interpreter(self, NULL, SUBI_FOREVER, SUBI_FOREVER);
+    return close_interpreter(self, Py_None, SUBI_FOREVER, SUBI_FOREVER);
 }
 
 #define METHOD(name, function, doc)                                                                \
@@ -362,17 +392,18 @@ static PyMemberDef interpreter_members[] = {
 };
 
 static PyType_Slot interpreter_slots[] = {
-    {Py_tp_new, interpreter_new},         {Py_tp_members, interpreter_members},
-    {Py_tp_dealloc, interpreter_dealloc}, {Py_tp_repr, interpreter_repr},
-    {Py_tp_hash, interpreter_hash},       {Py_tp_richcompare, interpreter_richcompare},
-    {Py_tp_getset, interpreter_getset},   {Py_tp_methods, interpreter_methods},
-    {Py_tp_doc, (void *)interpreter_doc}, {0, NULL},
+    {Py_tp_traverse, interpreter_traverse}, {Py_tp_clear, interpreter_clear},
+    {Py_tp_new, interpreter_new},           {Py_tp_members, interpreter_members},
+    {Py_tp_dealloc, interpreter_dealloc},   {Py_tp_repr, interpreter_repr},
+    {Py_tp_hash, interpreter_hash},         {Py_tp_richcompare, interpreter_richcompare},
+    {Py_tp_getset, interpreter_getset},     {Py_tp_methods, interpreter_methods},
+    {Py_tp_doc, (void *)interpreter_doc},   {0, NULL},
 };
 
 static PyType_Spec interpreter_spec = {
     .name = "subinterpreters.Interpreter",
     .basicsize = sizeof(interpreter),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = interpreter_slots,
 };
 

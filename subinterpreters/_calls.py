@@ -216,6 +216,8 @@ class Worker:
     def _finish_if_done(self) -> bool:
         with self._lock:
             self._finished = self._last is None or self._last.done()
+            if self._finished:
+                self._last = None  # which may have much
             return self._finished
 
     def is_here(self) -> bool:
@@ -240,9 +242,10 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 def _worker(interp: Interpreter) -> Worker:
     with _making:
-        if interp._worker is None:
-            interp._worker = Worker(interp)
-        worker: Worker = interp._worker
+        worker: Worker | None = interp._worker
+        if worker is None:
+            interp.is_running()  # raises if it is closed
+            interp._worker = worker = Worker(interp)
         return worker
 
 

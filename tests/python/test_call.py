@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import wait as wait_for
@@ -777,6 +778,10 @@ def test_cancel_and_close(fresh: Interpreter) -> None:
     fresh.close(timeout=math.inf)
 
 
+def threads_of(interp: Interpreter) -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name.startswith(f"{interp.name}_")]
+
+
 def test_submit_after_a_closing_that_failed(fresh: Interpreter) -> None:
     wait, go = create_channel()
     fresh.prepare_main(wait=wait)
@@ -828,6 +833,32 @@ def test_close_right_after_submit() -> None:
             interp.submit(abs, -1).result(WAIT)
             interp.close()
             assert {each.result(WAIT) for each in runs} <= {"refused", "done"}
+            assert not threads_of(interp)
+
+
+@pytest.mark.parametrize("call", ["submit", "call"])
+def test_a_closed_interpreter_gets_no_thread(fresh: Interpreter, call: str) -> None:
+    keywords: Any = {"timeout": WAIT} if call == "call" else {}
+    fresh.close()
+    with pytest.raises(InterpreterClosedError):
+        getattr(fresh, call)(where, **keywords)
+    assert not threads_of(fresh)
+
+
+@pytest.mark.parametrize("isolation", KINDS)
+def test_it_goes_although_what_was_submitted_leads_to_it(isolation: Any) -> None:
+    interp = create(isolation=isolation)
+    failed = interp.submit(divmod, 1, 0).exception(WAIT)
+    assert isinstance(failed, ZeroDivisionError)
+    gone, name = weakref.ref(interp), interp.name
+    threads = threads_of(interp)
+    assert threads
+    del interp, failed
+    gc.collect()
+    assert gone() is None
+    for thread in threads:
+        thread.join(WAIT)
+        assert not thread.is_alive(), name
 
 
 def test_timeout_in_a_callback(fresh: Interpreter) -> None:
