@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The questions: ours against the standard library's concurrent.interpreters, in one process."""
 
+import itertools
 import pickle
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -128,13 +130,25 @@ def one_of_each() -> Iterator[tuple[Any, Any]]:
 
 
 def exec_pass() -> Result:
-    """exec("pass") again and again in one interpreter."""
+    """exec("pass") again and again in one interpreter: ours compiles it once."""
     with one_of_each() as (ours, theirs):
         return compare(
             'exec("pass")',
-            1 / 10,
+            1 / 50,
             subinterpreters=lambda: per_call(lambda: ours.exec("pass"), 2000),
             stdlib=lambda: per_call(lambda: theirs.exec("pass"), 200),
+        )
+
+
+def exec_new_text() -> Result:
+    """The same with another text each time, so that it has to be compiled."""
+    numbers = itertools.count()
+    with one_of_each() as (ours, theirs):
+        return compare(
+            'exec(f"x = {number}"), a new text each time',
+            1 / 5,
+            subinterpreters=lambda: per_call(lambda: ours.exec(f"x = {next(numbers)}"), 2000),
+            stdlib=lambda: per_call(lambda: theirs.exec(f"x = {next(numbers)}"), 200),
         )
 
 
@@ -148,7 +162,7 @@ def call() -> Result:
     with one_of_each() as (ours, theirs):
         return compare(
             "call(f, 1)",
-            1 / 10,
+            1 / 50,
             subinterpreters=lambda: per_call(lambda: ours.call(double, 1), 2000),
             stdlib=lambda: per_call(lambda: theirs.call(double, 1), 200),
         )
@@ -164,36 +178,64 @@ def put_get_seconds(queue: Any, obj: object, number: int) -> float:
     return per_call(put_get, number)
 
 
-def queue_round_trip() -> Result:
-    """A small int through a queue to an interpreter on another thread, and back through another."""
+@contextmanager
+def echoes() -> Iterator[list[Callable[[], None]]]:
+    """For ours and theirs: send a small int to an interpreter on another thread, and get it back."""
+
+    def trip(there: Any, back: Any) -> Callable[[], None]:
+        def both() -> None:
+            there.put(1)
+            back.get()
+
+        return both
+
     with one_of_each() as (ours, theirs):
-        pairs, threads = [], []
+        queues, threads = [], []
         for module, interpreter in ((subinterpreters, ours), (stdlib, theirs)):
             there, back = module.create_queue(), module.create_queue()
             interpreter.prepare_main(there=there, back=back)
-            pairs.append((there, back))
+            queues.append((there, back))
             threads.append(threading.Thread(target=interpreter.exec, args=(ECHO_QUEUE,)))
             threads[-1].start()
-
-        def trip(there: Any, back: Any) -> Callable[[], None]:
-            def both() -> None:
-                there.put(1)
-                back.get()
-
-            return both
-
         try:
-            return compare(
-                "round trip through two queues",
-                1 / 100,
-                rounds=5,
-                subinterpreters=lambda: per_call(trip(*pairs[0]), 5000),
-                stdlib=lambda: per_call(trip(*pairs[1]), 20),
-            )
+            yield [trip(*pair) for pair in queues]
         finally:
-            for (there, _), thread in zip(pairs, threads, strict=True):
+            for (there, _), thread in zip(queues, threads, strict=True):
                 there.put(None)
                 thread.join()
+
+
+def queue_round_trip() -> Result:
+    """Through a queue and back through another, again and again: the threads spin."""
+    with echoes() as (ours, theirs):
+        return compare(
+            "round trip through two queues",
+            1 / 1000,
+            rounds=5,
+            subinterpreters=lambda: per_call(ours, 5000),
+            stdlib=lambda: per_call(theirs, 20),
+        )
+
+
+def seconds_after_rest(trip: Callable[[], None], number: int) -> float:
+    """Seconds of a call that comes when the other side has been waiting for a while."""
+    seconds = []
+    for _ in range(number):
+        time.sleep(0.005)
+        seconds.append(per_call(trip, 1))
+    return statistics.median(seconds)
+
+
+def queue_round_trip_after_rest() -> Result:
+    """The same once in a while: the other thread sleeps and has to be woken."""
+    with echoes() as (ours, theirs):
+        return compare(
+            "round trip through two queues, once in 5 ms",
+            1 / 500,
+            rounds=5,
+            subinterpreters=lambda: seconds_after_rest(ours, 50),
+            stdlib=lambda: seconds_after_rest(theirs, 10),
+        )
 
 
 def compare_queues(
@@ -212,7 +254,7 @@ def compare_queues(
 
 def queue_put_get() -> Result:
     """A small int."""
-    return compare_queues("queue: put + get of an int, one thread", 1 / 4, 1, 5000)
+    return compare_queues("queue: put + get of an int, one thread", 1 / 2, 1, 5000)
 
 
 MANY_BYTES = bytes(64_000_000)
@@ -256,7 +298,7 @@ def records() -> list[dict[str, Any]]:
 
 def queue_records() -> Result:
     """Nested dicts and lists."""
-    return compare_queues("queue: put + get of 1,000 nested dicts", 1 / 2, records(), 5)
+    return compare_queues("queue: put + get of 1,000 nested dicts", 1 / 3, records(), 5)
 
 
 def records_and_pickle() -> Result:
@@ -268,7 +310,7 @@ def records_and_pickle() -> Result:
 
     return compare(
         "queue: put + get of these, against pickle's dumps + loads",
-        3 / 4,
+        1 / 2,
         subinterpreters=lambda: put_get_seconds(queue, obj, 10),
         pickle=lambda: per_call(by_pickle, 10),
     )
@@ -384,10 +426,12 @@ def short_life() -> Result:
 QUESTIONS = [
     run_string,
     exec_pass,
+    exec_new_text,
     call,
     round_trip,
     send_recv,
     queue_round_trip,
+    queue_round_trip_after_rest,
     queue_put_get,
     queue_records,
     records_and_pickle,

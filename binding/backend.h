@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "script.h"
 #include "state.h"
 
 struct birth;
@@ -26,8 +27,10 @@ typedef struct native {
     bool unloadable;                 // whether its slot's copies can be unloaded when it has ended
     struct birth *birth;             // renew.c: the state it was born with; NULL: not noted
     struct kept_thread_state *kept;  // thread_state.c: this interpreter's thread states
+    last_script script;              // that a run has compiled
     PyThreadState *current;          // of the run in progress, else NULL
     subi_thread *runner;             // its thread; borrowed
+    bool interrupted;                // whether it has been
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress
     _Atomic size_t
         visitors;          // atomic: interrupt.c: thread states that wait for its GIL to visit it

@@ -43,6 +43,7 @@ interrupt_all(native *n, const PyThreadState *mine)
     PyThreadState *t = PyInterpreterState_ThreadHead(n->interp);
     for (; t != NULL; t = PyThreadState_Next(t)) {
         if (t != mine && is_running(n, t)) {
+            n->interrupted = true;
             PyThreadState_SetAsyncExc(t->thread_id, PyExc_SystemExit);
         }
     }
@@ -67,6 +68,7 @@ interrupt_run(native *n, const interruption *what)
     }
     if (n->current != NULL && !has_come(n, what) &&
         atomic_load(&n->runs) == what->run) {  // after imports, which let it go on
+        n->interrupted = true;
         PyThreadState_SetAsyncExc(n->current->thread_id, exc);
         subi_thread_interrupt(n->runner);
     }

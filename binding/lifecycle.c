@@ -52,6 +52,7 @@ void
 subi_lifecycle_end(native *n)
 {
     bool alone = n->backend->alone;
+    subi_script_forget(&n->script);
     subi_thread_state_drop_others(n);
     subi_thread_state_forget(n);
     subi_birth_free(n->birth);
@@ -140,6 +141,7 @@ subi_lifecycle_end_here(native *n, int64_t deadline, char *names, size_t size, e
     if (subi_thread_state_attach(n) == NULL) {
         return SUBI_NOMEM;
     }
+    subi_script_forget(&n->script);
     subi_result r = subi_join_threads(n, deadline, names, size);
     if (r == SUBI_OK) {
         run_atexit_functions();

@@ -6,6 +6,7 @@
 #include "blocking.h"
 #include "codec/codec.h"
 #include "codec/function.h"
+#include "import_locks.h"
 #include "interrupt.h"
 #include "lifecycle.h"
 #include "output.h"
@@ -48,10 +49,10 @@ bind_shared(PyObject *ns, const subi_message *shared)
 }
 
 static int
-run_script(PyObject *ns, const char *script)
+run_script(native *n, PyObject *ns, const char *script)
 {
     // not by PyRun_String, after whose KeyboardInterrupt the process would end as if killed by SIGINT
-    PyObject *code = Py_CompileString(script, "<string>", Py_file_input);
+    PyObject *code = subi_script_compile(&n->script, script);
     PyObject *result = code != NULL ? PyEval_EvalCode(code, ns, ns) : NULL;
     Py_XDECREF(code);
     Py_XDECREF(result);
@@ -125,11 +126,11 @@ call(PyObject *ns, run *r)
 }
 
 static int
-run_all(run *r)
+run_all(native *n, run *r)
 {
     PyObject *ns = main_namespace();
     if (ns == NULL || (r->shared != NULL && bind_shared(ns, r->shared) < 0) ||
-        (r->script != NULL && run_script(ns, r->script) < 0) ||
+        (r->script != NULL && run_script(n, ns, r->script) < 0) ||
         (r->code != NULL && run_code(ns, r->code) < 0)) {
         return -1;
     }
@@ -137,9 +138,9 @@ run_all(run *r)
 }
 
 static void
-perform(run *r)
+perform(native *n, run *r)
 {
-    r->outcome = run_all(r) == 0 ? RUN_SUCCEEDED : RUN_RAISED;
+    r->outcome = run_all(n, r) == 0 ? RUN_SUCCEEDED : RUN_RAISED;
     if (r->outcome == RUN_RAISED) {
         subi_failure_capture(&r->failure, r->wanted);
     }
@@ -161,17 +162,16 @@ calls_to_take_away(PyThreadState *outer, PyThreadState *tstate)
 #endif
 
 static void
-perform_within_limit(run *r, PyThreadState *outer, PyThreadState *tstate)
+perform_within_limit(native *n, run *r, PyThreadState *tstate)
 {
 #ifdef SUBI_C_RECURSION_LEFT
-    int calls = calls_to_take_away(outer, tstate);
+    int calls = calls_to_take_away(n->outer, tstate);
     SUBI_C_RECURSION_LEFT(tstate) -= calls;
-    perform(r);
+    perform(n, r);
     SUBI_C_RECURSION_LEFT(tstate) += calls;  // the code may have set another limit meanwhile
 #else
-    (void)outer;
     (void)tstate;
-    perform(r);
+    perform(n, r);
 #endif
 }
 
@@ -186,20 +186,24 @@ subi_run_here(subi_interp *i, run *r)
     }
     subi_private_refresh();
     n->runner = subi_thread_self();
+    n->interrupted = false;
     atomic_fetch_add(&n->runs, 1);
     n->current = tstate;
     if (n->output != 0) {
         subi_output_begin(n->output);
     }
     subi_usage_begin(i);
-    perform_within_limit(r, n->outer, tstate);
+    perform_within_limit(n, r, tstate);
     subi_usage_end(i);
     if (n->output != 0) {
         subi_output_end(n->output);
     }
     subi_exports_drain(i);
-    n->current = NULL;
+    n->current = NULL;  // nobody interrupts it any more
     subi_interrupt_drop();
+    if (n->interrupted) {
+        subi_import_locks_release();
+    }
     subi_thread_state_detach();
 }
 

@@ -177,6 +177,51 @@ def test_main_keeps_its_state(interp: Interpreter) -> None:
     assert value(interp, "(x, __name__, sys.modules['__main__'].x)") == (2, "__main__", 2)
 
 
+DEFINE = "functions = [*globals().get('functions', []), lambda: None]"
+
+
+@all_kinds
+@pytest.mark.parametrize(
+    ("padding", "codes"), [(0, 1), (60_000, 1), (70_000, 2)], ids=["short", "long", "too-long"]
+)
+def test_the_same_text_is_compiled_once(interp: Interpreter, padding: int, codes: int) -> None:
+    text = DEFINE + " " * padding
+    interp.exec(text)
+    interp.exec(text)
+    assert value(interp, "len({id(f.__code__) for f in functions})") == codes
+
+
+def test_texts_in_turns(interp: Interpreter) -> None:
+    for _ in range(3):
+        interp.exec("n = globals().get('n', 0) + 1")
+        interp.exec("n = globals().get('n', 0) + 10")
+        with pytest.raises(ExecutionFailed, match="SyntaxError"):
+            interp.exec("n = ")
+        interp.exec("n = globals().get('n', 0) + 10")
+    assert value(interp, "n") == 63
+
+
+@all_kinds
+def test_audit_hooks_see_a_text_each_time(interp: Interpreter) -> None:
+    interp.exec("""if True:
+        import sys
+        seen, refused = [], []
+        def hook(event, args):
+            if event == "compile" and args[0] in (b"pass # 1", "pass # 1"):
+                seen.append(args[1])
+                if refused:
+                    raise PermissionError("not this text")
+        sys.addaudithook(hook)
+    """)
+    for _ in range(3):
+        interp.exec("pass # 1")
+    assert value(interp, "seen") == ["<string>"] * 3
+    interp.exec("refused.append(True)")
+    for _ in range(2):
+        with pytest.raises(ExecutionFailed, match="not this text"):
+            interp.exec("pass # 1")
+
+
 @all_kinds
 def test_interpreters_do_not_share_state(interp: Interpreter) -> None:
     interp.exec("import sys; sys.mine = 1")

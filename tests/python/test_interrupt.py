@@ -453,6 +453,40 @@ def test_code_that_holds_the_gil(kind: str) -> None:
         interp.exec("for each in range(10_000): pass")
 
 
+IMPORT_LOCKS = {
+    "the import lock": "import _imp\n_imp.acquire_lock()\n_imp.acquire_lock()",
+    "a module's": """
+import importlib._bootstrap as bootstrap
+lock = bootstrap._get_module_lock("colorsys")
+lock.acquire()
+lock.acquire()
+""",
+    "a module's, not counted yet": """
+import importlib._bootstrap as bootstrap, _thread
+lock = bootstrap._get_module_lock("colorsys")
+lock.owner = _thread.get_ident()
+""",
+    "what is in a module's": """
+import importlib._bootstrap as bootstrap
+lock = bootstrap._get_module_lock("colorsys")
+if hasattr(lock.lock, "_is_owned"):
+    lock.lock.acquire()
+""",
+}
+
+
+@pytest.mark.parametrize("what", IMPORT_LOCKS)
+def test_interrupted_when_it_has_a_lock_of_importlib(interp: Interpreter, what: str) -> None:
+    """As it is when the exception comes right after importlib has taken the lock."""
+    told, tell = create_channel()
+    interp.prepare_main(told=tell)
+    run = start(interp.exec, f"{IMPORT_LOCKS[what]}\n{LOOP}")
+    told.recv(WAIT)
+    assert interp.interrupt()
+    assert isinstance(run.exception(WAIT), ExecutionFailed)
+    start(interp.exec, "import colorsys").result(WAIT)
+
+
 def test_interrupted_at_once(interp: Interpreter) -> None:
     """Other processes may take their time, so the best of some is looked at."""
     recv, _send = create_channel()
