@@ -35,7 +35,7 @@ PAIR = "a pair cannot be taken apart; send its two files or, if makefile() retur
 
 
 def _raw(descriptor: _Descriptor, mode: str, name: str | bytes | None) -> io.FileIO:
-    fd = descriptor.take()
+    fd = descriptor.copy()
     try:
         seekable = "a" in mode and os.path.isfile(fd)
         position = os.lseek(fd, 0, os.SEEK_CUR) if seekable else 0
@@ -158,7 +158,7 @@ def _socket(
 ) -> socket.socket:
     import socket
 
-    fd = descriptor.take()
+    fd = descriptor.copy()
     try:
         made = socket.socket(family, kind, proto, fileno=fd)
     except BaseException:
