@@ -205,8 +205,10 @@ result_of(module_state *state, operation *self, subi_result r, size_t chosen)
     if (self->outcome == NULL) {
         return subi_select_result(state, r, self->cases, self->count, chosen);
     }
-    PyObject *obj = self->outcome->result(state, self->owners, r, &self->messages[0]);
-    return obj != NULL ? Py_BuildValue("(iN)", 0, obj) : NULL;
+    const subi_case *k = &self->cases[0];
+    PyObject *obj = self->outcome->result(state, self->owners, r, k->message);
+    PyObject *pair = obj != NULL ? Py_BuildValue("(iN)", 0, obj) : NULL;
+    return r == SUBI_OK && k->end == SUBI_RECV ? subi_received(k->channel, k->message, pair) : pair;
 }
 
 PyDoc_STRVAR(attempt_doc, "attempt($self, notifier=None, future=None, /)\n--\n\n"

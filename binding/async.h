@@ -15,8 +15,8 @@ extern PyMethodDef subi_async_functions[];
 typedef struct subi_async_outcome {
     // Whether a message that was received is to be dropped, and the next one taken. May be NULL.
     bool (*skips)(module_state *state, const subi_message *m);
-    // What the coroutine returns or raises for r, which is never SUBI_EMPTY. Frees what was received.
-    PyObject *(*result)(module_state *state, PyObject *owner, subi_result r, subi_message *m);
+    // What the coroutine returns or raises for r, which is never SUBI_EMPTY.
+    PyObject *(*result)(module_state *state, PyObject *owner, subi_result r, const subi_message *m);
 } subi_async_outcome;
 
 // Coroutines that receive from a channel, and send to one, which is kept by its `owner`. The message

@@ -165,6 +165,22 @@ subi_blocking_recv(module_state *state, subi_channel *c, subi_message *m, int64_
     return subi_blocking_result(r);
 }
 
+PyObject *
+subi_received(subi_channel *c, subi_message *m, PyObject *obj)
+{
+    if (obj != NULL) {
+        subi_message_fini(m);
+        return obj;
+    }
+    PyObject *exc = PyErr_GetRaisedException();
+    if (PyErr_GivenExceptionMatches(exc, PyExc_MemoryError)) {
+        subi_channel_put_back(c, m);
+    }
+    subi_message_fini(m);  // if it is still here
+    PyErr_SetRaisedException(exc);
+    return NULL;
+}
+
 subi_result
 subi_blocking_select(module_state *state, subi_case *cases, size_t count, int64_t deadline,
                      size_t *chosen)

@@ -36,6 +36,10 @@ subi_result subi_blocking_select(module_state *state, subi_case *cases, size_t c
 subi_result subi_blocking_enter(module_state *state, subi_interp *i, int64_t deadline);
 subi_result subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline);
 
+// The end of a receive: obj is what was made of m, or NULL with an exception. Frees m; but for want of memory
+// it goes back to the channel, to be received again. Returns obj.
+PyObject *subi_received(subi_channel *c, subi_message *m, PyObject *obj);
+
 // The run of interpreter i that the thread with this thread state, which is attached or waits for its
 // run's end, is in; NULL: none.
 native *subi_run_of_thread(subi_interp *i, PyThreadState *tstate);

@@ -351,9 +351,7 @@ recv_object(PyObject *self, int64_t deadline, subi_result *r)
     if (*r != SUBI_OK) {
         return NULL;
     }
-    PyObject *obj = subi_decode(state, &m);
-    subi_message_fini(&m);
-    return obj;
+    return subi_received(subi_channel_of(self), &m, subi_decode(state, &m));
 }
 
 static PyObject *
@@ -380,6 +378,7 @@ PyDoc_STRVAR(recv_doc,
              "    ChannelClosedError: the channel is closed and drained, or was while waiting.\n"
              "    ChannelEmptyError: timeout is 0 and there is nothing.\n"
              "    TimeoutError: the time is over.\n"
+             "    MemoryError: there is not enough for the message, which stays the oldest one.\n"
              "    ValueError: timeout is negative.");
 
 static PyObject *

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "descriptor_type.h"
 
+#include <unistd.h>
+
 typedef struct descriptor {
     PyObject_HEAD
     subi_descriptor *descriptor;  // one reference
@@ -65,6 +67,34 @@ descriptor_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+static PyObject *
+new_number(int fd)
+{
+    if (fd < 0) {
+        PyErr_SetString(PyExc_ValueError, "the descriptor has been taken");
+        return NULL;
+    }
+    PyObject *number = PyLong_FromLong(fd);
+    if (number == NULL) {
+        close(fd);
+    }
+    return number;
+}
+
+PyDoc_STRVAR(
+    copy_doc,
+    "copy($self, /)\n--\n\n"
+    "Return a descriptor of the same file, which is the caller's to close: another copy, so\n"
+    "that this can be done again if the rest of the message cannot be received. If no\n"
+    "descriptor is left, as take().\n\n"
+    "Raises ValueError: it has been taken.");
+
+static PyObject *
+descriptor_copy(PyObject *self, PyObject *unused)
+{
+    return new_number(subi_descriptor_copy(((descriptor *)self)->descriptor));
+}
+
 PyDoc_STRVAR(take_doc, "take($self, /)\n--\n\n"
                        "Return the copy of the descriptor, which then is the caller's to close.\n\n"
                        "Raises ValueError: it has been taken.");
@@ -72,15 +102,11 @@ PyDoc_STRVAR(take_doc, "take($self, /)\n--\n\n"
 static PyObject *
 descriptor_take(PyObject *self, PyObject *unused)
 {
-    int fd = subi_descriptor_take(((descriptor *)self)->descriptor);
-    if (fd < 0) {
-        PyErr_SetString(PyExc_ValueError, "the descriptor has been taken");
-        return NULL;
-    }
-    return PyLong_FromLong(fd);
+    return new_number(subi_descriptor_take(((descriptor *)self)->descriptor));
 }
 
 static PyMethodDef descriptor_methods[] = {
+    {"copy", descriptor_copy, METH_NOARGS, copy_doc},
     {"take", descriptor_take, METH_NOARGS, take_doc},
     {NULL},
 };

@@ -241,20 +241,20 @@ is_removed(module_state *state, const subi_message *m)
     return m->note == REMOVED && fate_of(state, m) == REMOVED;
 }
 
-// What get() returns or raises for an item, which is freed.
+// What get() returns or raises for an item.
 static PyObject *
-take_item(module_state *state, PyObject *self, subi_message *m)
+item_of(module_state *state, PyObject *self, const subi_message *m)
 {
-    fate f = fate_of(state, m);
-    f = f == REMOVED ? KEPT : f;  // its interpreter was closed just now, after is_removed()
-    PyObject *obj = f == KEPT ? subi_decode(state, m) : NULL;
-    subi_message_fini(m);
-    if (f == AN_ERROR) {
+    switch (fate_of(state, m)) {
+    case AN_ERROR:
         return raise_error("ItemInterpreterDestroyed",
                            "the interpreter that put the item into queue %S is closed",
                            ((queue *)self)->number);
+    case REPLACED:
+        return fate_object(REPLACED);
+    default:  // if REMOVED, its interpreter was closed just now, after is_removed()
+        return subi_decode(state, m);
     }
-    return f == REPLACED ? fate_object(f) : obj;
 }
 
 static PyObject *
@@ -274,7 +274,7 @@ get(PyObject *self, int64_t deadline)
     if (r != SUBI_OK) {
         return raise_result(self, r == SUBI_TIMEOUT ? SUBI_EMPTY : r);
     }
-    return take_item(state, self, &m);
+    return subi_received(channel_of(self), &m, item_of(state, self, &m));
 }
 
 PyDoc_STRVAR(
@@ -332,6 +332,7 @@ PyDoc_STRVAR(get_doc,
              "Raises:\n"
              "    QueueEmpty: there is nothing, or was nothing until the time was over.\n"
              "    ItemInterpreterDestroyed: see put().\n"
+             "    MemoryError: there is not enough for the item, which stays the oldest one.\n"
              "    ValueError: timeout is negative.");
 
 static PyObject *
@@ -356,15 +357,15 @@ queue_get_nowait(PyObject *self, PyObject *unused)
 // ---- in asyncio ---------------------------------------------------------------------------------
 
 static PyObject *
-put_outcome(module_state *state, PyObject *self, subi_result r, subi_message *m)
+put_outcome(module_state *state, PyObject *self, subi_result r, const subi_message *m)
 {
     return r == SUBI_OK ? Py_NewRef(Py_None) : raise_result(self, r);
 }
 
 static PyObject *
-get_outcome(module_state *state, PyObject *self, subi_result r, subi_message *m)
+get_outcome(module_state *state, PyObject *self, subi_result r, const subi_message *m)
 {
-    return r == SUBI_OK ? take_item(state, self, m) : raise_result(self, r);
+    return r == SUBI_OK ? item_of(state, self, m) : raise_result(self, r);
 }
 
 static const subi_async_outcome async_put = {.result = put_outcome};

@@ -99,9 +99,10 @@ subi_select_result(module_state *state, subi_result r, const subi_case *cases, s
     if (cases[chosen].end == SUBI_SEND) {
         return Py_BuildValue("(nO)", (Py_ssize_t)chosen, Py_None);
     }
-    PyObject *obj = subi_decode(state, cases[chosen].message);
-    subi_message_fini(cases[chosen].message);
-    return obj != NULL ? Py_BuildValue("(nN)", (Py_ssize_t)chosen, obj) : NULL;
+    const subi_case *k = &cases[chosen];
+    PyObject *obj = subi_decode(state, k->message);
+    PyObject *pair = obj != NULL ? Py_BuildValue("(nN)", (Py_ssize_t)chosen, obj) : NULL;
+    return subi_received(k->channel, k->message, pair);
 }
 
 static PyObject *

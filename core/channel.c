@@ -35,6 +35,7 @@ subi__channel_valid(const subi_channel *c)
            (!c->send_closed || subi__waitlist_empty(&c->senders)) &&
            c->recv_closed == (c->send_closed && c->ring.count == 0) &&
            (!c->recv_closed || subi__waitlist_empty(&c->receivers)) &&
+           (!c->discards || c->recv_closed) &&
            (c->users.count == 0 || c->users.last < c->users.count);
 }
 
@@ -284,11 +285,15 @@ take_over(subi_channel *c, subi_message *m, subi__wakes *wakes)
     return SUBI_EMPTY;
 }
 
+// Before there is anything that could come back, there is a place for it.
 static subi_result
 try_recv(subi_channel *c, int64_t interp, subi_message *m, subi__wakes *wakes)
 {
     if (c->recv_closed) {
         return SUBI_CLOSED;
+    }
+    if (c->ring.room == 0 && subi__ring_grow(&c->ring) != SUBI_OK) {
+        return SUBI_NOMEM;
     }
     subi_result r = associate(c, interp, SUBI_RECV);
     if (r != SUBI_OK) {
@@ -393,6 +398,37 @@ subi_channel_recv(subi_channel *c, int64_t interp, subi_message *m, int64_t dead
     return subi_select(&k, 1, interp, deadline, &chosen);
 }
 
+// One that has closed only because that message was the last is open again.
+static subi_result
+put_back(subi_channel *c, subi_message *m, subi__wakes *wakes)
+{
+    if (c->discards) {
+        return SUBI_CLOSED;
+    }
+    if (subi__ring_push_first(&c->ring, m) != SUBI_OK) {
+        return SUBI_NOMEM;
+    }
+    *m = subi_message_none();
+    c->recv_closed = false;
+    const subi_case k = {.channel = c, .end = SUBI_RECV};
+    subi__channel_pass_on(&k, wakes);
+    return SUBI_OK;
+}
+
+subi_result
+subi_channel_put_back(subi_channel *c, subi_message *m)
+{
+    if (subi__channel_stale(c)) {
+        return SUBI_FORKED;
+    }
+    subi__wakes wakes = {.count = 0};
+    lock(c);
+    subi_result r = put_back(c, m, &wakes);
+    unlock(c);
+    subi__wake(&wakes);
+    return r;
+}
+
 size_t
 subi_channel_count(subi_channel *c)
 {
@@ -416,6 +452,7 @@ close_ends(subi_channel *c, unsigned ends, subi__ring *garbage, subi__wakes *wak
         *garbage = c->ring;
         c->ring = (subi__ring){0};
         c->promised = 0;
+        c->discards = true;
     }
     c->recv_closed = c->ring.count == 0;
     fail_waiters(&c->senders, wakes);
@@ -436,6 +473,7 @@ subi_channel_close(subi_channel *c, subi_end ends, bool discard)
     lock(c);
     if (c->recv_closed || (c->send_closed && ends == SUBI_SEND)) {
         r = SUBI_CLOSED;
+        c->discards |= (ends & SUBI_RECV) != 0;
     }
     else if ((ends & SUBI_RECV) != 0 && c->ring.count > 0 && !discard) {
         r = SUBI_NOT_EMPTY;
@@ -532,7 +570,7 @@ remove_messages(subi_channel *c, uint32_t from, subi__ring *garbage)
             left--;
         }
         else {
-            subi__ring_push(&c->ring, &m);  // where one was just taken out
+            subi__ring_append(&c->ring, &m);
         }
     }
 }

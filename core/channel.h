@@ -31,6 +31,7 @@ struct subi_channel {
     // guarded by lock, all that follows
     bool send_closed;
     bool recv_closed;
+    bool discards;  // the receiving end was closed, not just drained: nothing can come back
     size_t send_handles;
     size_t recv_handles;
     subi__ring ring;

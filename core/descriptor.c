@@ -46,6 +46,14 @@ subi_descriptor_take(subi_descriptor *d)
     return atomic_exchange(&d->fd, TAKEN);
 }
 
+int
+subi_descriptor_copy(subi_descriptor *d)
+{
+    int fd = atomic_load(&d->fd);
+    int copy = fd != TAKEN ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : TAKEN;
+    return copy >= 0 ? copy : subi_descriptor_take(d);
+}
+
 void
 subi_descriptor_drop(subi_descriptor *d)
 {

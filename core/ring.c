@@ -26,12 +26,27 @@ subi__ring_grow(subi__ring *r)
     return SUBI_OK;
 }
 
+subi_result
+subi__ring_push_first(subi__ring *r, const subi_message *m)
+{
+    if (r->count == r->room && subi__ring_grow(r) != SUBI_OK) {
+        return SUBI_NOMEM;
+    }
+    r->head = (r->head - 1) & (r->room - 1);
+    r->items[r->head] = *m;
+    r->count++;
+    return SUBI_OK;
+}
+
 void
 subi__ring_shrink(subi__ring *r)
 {
     if (r->room > ROOM_KEPT) {
-        free(r->items);
-        *r = (subi__ring){0};
+        subi__ring small = {0};
+        if (subi__ring_grow(&small) == SUBI_OK) {
+            free(r->items);
+            *r = small;
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 
 #include "subinterp.h"
 
-// items[(head + k) & (room - 1)] for k in [0, count). All zeros: empty.
+// items[(head + k) & (room - 1)] for k in [0, count). All zeros: empty. One place is kept free for a message
+// that comes back.
 typedef struct subi__ring {
     subi_message *items;
     size_t room;  // 0 or a power of two
@@ -16,17 +17,27 @@ typedef struct subi__ring {
 
 subi_result subi__ring_grow(subi__ring *r);
 
+// Of one that has a place: where one was just taken out.
+static inline void
+subi__ring_append(subi__ring *r, const subi_message *m)
+{
+    r->items[(r->head + r->count) & (r->room - 1)] = *m;
+    r->count++;
+}
+
 // Takes over what m has. SUBI_NOMEM: nothing changed.
 static inline subi_result
 subi__ring_push(subi__ring *r, const subi_message *m)
 {
-    if (r->count == r->room && subi__ring_grow(r) != SUBI_OK) {
+    if (r->count + 1 >= r->room && subi__ring_grow(r) != SUBI_OK) {
         return SUBI_NOMEM;
     }
-    r->items[(r->head + r->count) & (r->room - 1)] = *m;
-    r->count++;
+    subi__ring_append(r, m);
     return SUBI_OK;
 }
+
+// The same before all that are in it, in the place that is kept for that if it is free.
+subi_result subi__ring_push_first(subi__ring *r, const subi_message *m);
 
 // Of one that is not empty.
 static inline subi_message
@@ -38,7 +49,7 @@ subi__ring_pop(subi__ring *r)
     return m;
 }
 
-// Of one that is empty: gives memory back that only a burst needed.
+// Of one that is empty: gives memory back that only a burst needed. A place stays.
 void subi__ring_shrink(subi__ring *r);
 
 // Frees the messages that are left. Not under a lock: freeing a message may call foreign code.

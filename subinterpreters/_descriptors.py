@@ -25,13 +25,17 @@ Buffered: TypeAlias = io.BufferedReader | io.BufferedWriter | io.BufferedRandom
 STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 NEWLINES = ("", "\n", "\r", "\r\n")
 UNREAD = "it has read more than was asked for, and cannot seek back"
+MADE_OF_SOCKET = (
+    "what makefile() returns cannot be sent; send the socket, and make a file of it there"
+)
+PAIR = "a pair cannot be taken apart; send its two files or, if makefile() returned it, the socket"
 
 
 # ---- files ---------------------------------------------------------------------------------------
 
 
 def _raw(descriptor: _Descriptor, mode: str, name: str | bytes | None) -> io.FileIO:
-    fd = descriptor.take()
+    fd = descriptor.copy()
     try:
         seekable = "a" in mode and os.path.isfile(fd)
         position = os.lseek(fd, 0, os.SEEK_CUR) if seekable else 0
@@ -64,7 +68,17 @@ def _unread(file: io.BufferedReader) -> int:
         del file.raw.readinto
 
 
+def _refuse_made_of_socket(file: object) -> None:
+    """Before anything is done to the file: its socket has no position to go back to."""
+    if isinstance(file, io.BufferedRWPair):
+        raise TypeError(PAIR)
+    socket = sys.modules.get("socket")
+    if socket is not None and isinstance(getattr(file, "raw", None), socket.SocketIO):
+        raise TypeError(MADE_OF_SOCKET)
+
+
 def _reduce_buffered(file: Buffered) -> Reduced:
+    _refuse_made_of_socket(file)
     file.flush()  # BufferedRandom goes back to where it is for its user, too
     if isinstance(file, io.BufferedReader) and (ahead := _unread(file)) > 0:
         if not file.seekable():
@@ -123,6 +137,7 @@ def _reduce_text(file: io.TextIOWrapper) -> Reduced:
     for name in STREAMS:
         if file is getattr(sys, name, None):
             return _stream, (name,)
+    _refuse_made_of_socket(file.buffer)
     file.flush()
     position = _give_back(file) if file.readable() and file.seekable() else None
     settings = (
@@ -143,7 +158,7 @@ def _socket(
 ) -> socket.socket:
     import socket
 
-    fd = descriptor.take()
+    fd = descriptor.copy()
     try:
         made = socket.socket(family, kind, proto, fileno=fd)
     except BaseException:
@@ -169,6 +184,14 @@ def _reduce_socket(sock: socket.socket) -> Reduced:
 # ---- what is refused -----------------------------------------------------------------------------
 
 
+def _refuse_socket_io(file: object) -> Reduced:
+    raise TypeError(MADE_OF_SOCKET)
+
+
+def _refuse_pair(file: object) -> Reduced:
+    raise TypeError(PAIR)
+
+
 def _refuse_ssl(sock: object) -> Reduced:
     raise TypeError("its keys are in this interpreter; send the plain socket, and wrap it there")
 
@@ -182,11 +205,13 @@ FILES: dict[type, Callable[[Any], Reduced]] = {
     io.BufferedReader: _reduce_buffered,
     io.BufferedWriter: _reduce_buffered,
     io.BufferedRandom: _reduce_buffered,
+    io.BufferedRWPair: _refuse_pair,
     io.TextIOWrapper: _reduce_text,
 }
 # If nobody has imported the module, there is no such object.
 ELSEWHERE = (
     ("socket", "socket", _reduce_socket),
+    ("socket", "SocketIO", _refuse_socket_io),
     ("ssl", "SSLSocket", _refuse_ssl),
     ("tempfile", "_TemporaryFileWrapper", _refuse_temporary),
 )

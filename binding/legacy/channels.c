@@ -207,8 +207,7 @@ legacy_channel_recv(PyObject *module, PyObject *args, PyObject *kwds)
     PyObject *obj;
     subi_result r = subi_channel_recv(c, state->self_id, &m, SUBI_TRY);
     if (r == SUBI_OK) {
-        obj = subi_decode(state, &m);
-        subi_message_fini(&m);
+        obj = subi_received(c, &m, subi_decode(state, &m));
     }
     else if (r == SUBI_EMPTY && empty != NULL) {
         obj = Py_NewRef(empty);

@@ -197,6 +197,13 @@ SUBI_EXPORT subi_result subi_channel_send(subi_channel *c, int64_t interp, subi_
 SUBI_EXPORT subi_result subi_channel_recv(subi_channel *c, int64_t interp, subi_message *m,
                                           int64_t deadline);
 
+// Moves *m, which was received from the channel, back to where it was: the next receiver gets it, even if there are
+// more than the capacity then. If it was the last one of a channel that is closed for sending, that is
+// open for receiving again. What one receiver has taken is put back without an allocation. On any result but
+// SUBI_OK *m still belongs to the caller.
+// SUBI_CLOSED: the receiving end was closed meanwhile; SUBI_NOMEM: there were several; SUBI_FORKED.
+SUBI_EXPORT subi_result subi_channel_put_back(subi_channel *c, subi_message *m);
+
 // How many messages are queued.
 SUBI_EXPORT size_t subi_channel_count(subi_channel *c);
 
@@ -449,6 +456,9 @@ SUBI_EXPORT void subi_descriptor_drop(subi_descriptor *d);
 
 // The copy, which then is the caller's. -1: it has been taken.
 SUBI_EXPORT int subi_descriptor_take(subi_descriptor *d);
+
+// Another copy of it, which is the caller's. If no descriptor is left, this one is taken. -1: it has been taken.
+SUBI_EXPORT int subi_descriptor_copy(subi_descriptor *d);
 
 // A segment for a message; it holds a reference.
 SUBI_EXPORT subi_segment subi_descriptor_segment(subi_descriptor *d);

@@ -10,6 +10,7 @@
 typedef struct run {
     subi_channel *channel;
     int producers, consumers;
+    bool put_back;          // some messages, to be received again
     int64_t each;           // messages of one producer
     _Atomic uint8_t *seen;  // [producer * each + seq]
     atomic_llong received, sum;
@@ -48,13 +49,13 @@ produce(void *arg)
     return NULL;
 }
 
-// One consumer sees the messages of each producer in order.
+// One consumer sees the messages of each producer in order, unless another one puts some back.
 static void
 take(run *r, int64_t value, int64_t *last)
 {
     int64_t producer = value >> SEQ_BITS, seq = value & ((INT64_C(1) << SEQ_BITS) - 1);
     must(producer < r->producers && seq < r->each);
-    must(seq > last[producer]);
+    must(seq > last[producer] || (r->put_back && r->consumers > 1));
     last[producer] = seq;
     _Atomic uint8_t *seen = &r->seen[producer * r->each + seq];
     must(atomic_exchange_explicit(seen, 1, memory_order_relaxed) == 0);
@@ -76,7 +77,10 @@ consume(void *arg)
             break;
         }
         must(r == SUBI_OK || r == SUBI_EMPTY || r == SUBI_TIMEOUT);
-        if (r == SUBI_OK) {
+        if (r == SUBI_OK && w->run->put_back && tap_random(&w->random) % 8 == 0) {
+            must(subi_channel_put_back(w->run->channel, &m) == SUBI_OK);
+        }
+        else if (r == SUBI_OK) {
             take(w->run, m.u.integer, last);
             received++;
             sum += m.u.integer & ((INT64_C(1) << SEQ_BITS) - 1);
@@ -109,9 +113,10 @@ run_threads(run *r)
 }
 
 static void
-stress(size_t capacity, int producers, int consumers, int64_t total, const char *name)
+stress_run(run r, size_t capacity, int64_t total, const char *name)
 {
-    run r = {.producers = producers, .consumers = consumers, .each = total / producers / TAP_SLOW};
+    r.each = total / r.producers / TAP_SLOW;
+    int producers = r.producers;
     int64_t sent = r.each * producers, start = subi_now();
     must(subi_channel_new(capacity, &r.channel) == SUBI_OK);
     r.seen = calloc((size_t)sent, 1);
@@ -119,10 +124,23 @@ stress(size_t capacity, int producers, int consumers, int64_t total, const char 
     run_threads(&r);
     int64_t sum = producers * (r.each * (r.each - 1) / 2);
     ok(atomic_load(&r.received) == sent && atomic_load(&r.sum) == sum,
-       "%s, %dx%d: %lld messages, none lost (%.1f s)", name, producers, consumers, (long long)sent,
-       (double)(subi_now() - start) / 1e9);
+       "%s, %dx%d%s: %lld messages, none lost (%.1f s)", name, producers, r.consumers,
+       r.put_back ? ", put back" : "", (long long)sent, (double)(subi_now() - start) / 1e9);
     free((void *)r.seen);
     subi_channel_drop(r.channel);
+}
+
+static void
+stress(size_t capacity, int producers, int consumers, int64_t total, const char *name)
+{
+    stress_run((run){.producers = producers, .consumers = consumers}, capacity, total, name);
+}
+
+static void
+stress_put_back(size_t capacity, int producers, int consumers, int64_t total, const char *name)
+{
+    run r = {.producers = producers, .consumers = consumers, .put_back = true};
+    stress_run(r, capacity, total, name);
 }
 
 int
@@ -137,5 +155,10 @@ main(int argc, char **argv)
     stress(1, 2, 4, 500000, "capacity 1");
     stress(SUBI_RENDEZVOUS, 1, 1, 500000, "rendezvous");
     stress(SUBI_RENDEZVOUS, 4, 2, 500000, "rendezvous");
+    stress_put_back(SUBI_UNBOUNDED, 2, 1, 500000, "unbounded");
+    stress_put_back(SUBI_UNBOUNDED, 2, 3, 500000, "unbounded");
+    stress_put_back(3, 2, 1, 300000, "capacity 3");
+    stress_put_back(3, 2, 3, 300000, "capacity 3");
+    stress_put_back(SUBI_RENDEZVOUS, 2, 3, 200000, "rendezvous");
     return tap_done();
 }

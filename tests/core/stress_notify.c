@@ -46,6 +46,14 @@ choose_cases(subi_case *cases, subi_message *messages, uint64_t *random)
     return count;
 }
 
+// Now and then a message that was received goes back, and then does not count.
+static bool
+goes_back(const subi_case *k, uint64_t *random)
+{
+    return k->end == SUBI_RECV && tap_random(random) % 8 == 0 &&
+           subi_channel_put_back(k->channel, k->message) == SUBI_OK;
+}
+
 static void
 count_message(subi_end end, int64_t value)
 {
@@ -64,7 +72,7 @@ give_up(operation *o)
 }
 
 static void
-try_it(operation *o)
+try_it(operation *o, uint64_t *random)
 {
     int64_t values[CASES_MOST];
     size_t chosen = CASES_MOST;
@@ -74,8 +82,11 @@ try_it(operation *o)
     subi_result r = subi_waiter_try(o->waiter, &chosen);
     o->told = false;
     if (r == SUBI_OK) {
-        bool send = o->cases[chosen].end == SUBI_SEND;
-        count_message(o->cases[chosen].end, send ? values[chosen] : o->messages[chosen].u.integer);
+        const subi_case *k = &o->cases[chosen];
+        if (!goes_back(k, random)) {
+            bool send = k->end == SUBI_SEND;
+            count_message(k->end, send ? values[chosen] : o->messages[chosen].u.integer);
+        }
         give_up(o);
     }
     else {
@@ -88,7 +99,7 @@ begin(worker *w, operation *o)
 {
     size_t count = choose_cases(o->cases, o->messages, &w->random);
     must(subi_waiter_new(w->notifier, o->cases, count, SUBI_NOBODY, o, &o->waiter) == SUBI_OK);
-    try_it(o);
+    try_it(o, &w->random);
 }
 
 // One turn of the loop: some of those that were told try again, later.
@@ -114,7 +125,7 @@ turn(worker *w)
             give_up(o);
         }
         else if (o->told) {
-            try_it(o);
+            try_it(o, &w->random);
         }
     }
 }
@@ -153,7 +164,8 @@ run_thread(void *arg)
         }
         uint64_t r = tap_random(&w->random);
         int64_t deadline = r % 2 ? SUBI_TRY : subi_now() + (int64_t)(r >> 8) % (MS / 4);
-        if (subi_select(cases, count, SUBI_NOBODY, deadline, &chosen) == SUBI_OK) {
+        if (subi_select(cases, count, SUBI_NOBODY, deadline, &chosen) == SUBI_OK &&
+            !goes_back(&cases[chosen], &w->random)) {
             bool send = cases[chosen].end == SUBI_SEND;
             count_message(cases[chosen].end, send ? values[chosen] : messages[chosen].u.integer);
         }
@@ -219,7 +231,9 @@ receive_stream(void *arg)
                 o[i].told = true;
             }
             while (o[i].told && (r = subi_waiter_try(o[i].waiter, &chosen)) == SUBI_OK) {
-                count_message(SUBI_RECV, o[i].messages[0].u.integer);
+                if (!goes_back(&o[i].cases[0], &random)) {
+                    count_message(SUBI_RECV, o[i].messages[0].u.integer);
+                }
             }
             o[i].told = false;
             if (r == SUBI_CLOSED) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -33,6 +34,28 @@ test_taken_once(void)
 }
 
 static void
+test_copies(void)
+{
+    subi_descriptor *d;
+    must(subi_descriptor_new(0, &d) == SUBI_OK);
+    int a = subi_descriptor_copy(d), b = subi_descriptor_copy(d);
+    ok(a >= 0 && b >= 0 && a != b && (fcntl(a, F_GETFD) & FD_CLOEXEC) != 0,
+       "it is copied more than once");
+    close(a);
+    close(b);
+    struct rlimit limit, few;
+    must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    few = (struct rlimit){.rlim_cur = (rlim_t)next_descriptor(), .rlim_max = limit.rlim_max};
+    must(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    a = subi_descriptor_copy(d);
+    must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    ok(a >= 0 && subi_descriptor_copy(d) == -1, "and taken when there can be no other copy");
+    subi_descriptor_drop(d);
+    ok(fcntl(a, F_GETFD) >= 0, "which is the caller's");
+    close(a);
+}
+
+static void
 test_message(void)
 {
     subi_descriptor *d;
@@ -60,6 +83,7 @@ main(int argc, char **argv)
 {
     tap_start(argc, argv);
     test_taken_once();
+    test_copies();
     test_message();
     test_not_open();
     return tap_done();

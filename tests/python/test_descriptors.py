@@ -11,7 +11,7 @@ import tempfile
 import pytest
 from support import KINDS, WAIT, Node, start
 
-from subinterpreters import NotShareableError, create, create_channel
+from subinterpreters import NotShareableError, create, create_channel, create_queue
 
 in_each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -117,9 +117,79 @@ def test_a_socket_that_is_sent_back(pair):
     assert a.recv(10) == b"x"
 
 
-def test_file_of_a_socket(pair):
-    with pair[1].makefile("rw", encoding="utf-8") as file, pytest.raises(NotShareableError):
-        passed(file)
+MADE_OF_SOCKET = {
+    "r": ("TextIOWrapper", "send the socket"),
+    "w": ("TextIOWrapper", "send the socket"),
+    "rw": ("TextIOWrapper", "a pair cannot be taken apart; .* the socket"),
+    "rb": ("BufferedReader", "send the socket"),
+    "wb": ("BufferedWriter", "send the socket"),
+    "rwb": ("BufferedRWPair", "a pair cannot be taken apart; .* the socket"),
+}
+
+
+@in_each_kind
+@pytest.mark.parametrize("mode", MADE_OF_SOCKET)
+def test_file_of_a_socket(kind, mode, pair):
+    """It is refused before anything is done to it: what it has read ahead, and what it is yet to write, is there."""
+    type_name, why = MADE_OF_SOCKET[mode]
+    recv, send = create_channel()
+    with create(isolation=kind) as interp, recv, send, pair[1].makefile(mode) as file:
+        word = (lambda text: text.encode()) if "b" in mode else str
+        if "r" in mode:
+            pair[0].sendall(b"one\ntwo\n")
+            assert file.readline() == word("one\n")
+        if "w" in mode:
+            file.write(word("three"))
+            pair[0].setblocking(False)
+        queue = create_queue()
+        for give in (
+            lambda: queue.put(file),
+            lambda: send.send([file]),
+            lambda: send.send({"nested": Node(file)}),
+            lambda: interp.prepare_main(file=file),
+            lambda: interp.call(len, [file]),
+        ):
+            before = open_descriptors()
+            with pytest.raises(NotShareableError, match=why) as caught:
+                give()
+            assert isinstance(caught.value.__cause__, TypeError)
+            assert open_descriptors() == before
+        with pytest.raises(
+            NotShareableError, match=f"^{type_name} object cannot be sent|_io.{type_name}"
+        ):
+            passed(file)
+        assert len(recv) == queue.qsize() == 0
+        if "r" in mode:
+            assert file.readline() == word("two\n")
+        if "w" in mode:
+            with pytest.raises(BlockingIOError):
+                pair[0].recv(100)
+            pair[0].settimeout(WAIT)
+            file.flush()
+            assert pair[0].recv(100) == b"three"
+
+
+@in_each_kind
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_file_of_a_socket_in_another_interpreter(kind, buffering, pair):
+    with create(isolation=kind) as interp:
+        interp.prepare_main(sock=pair[1], buffering=buffering)
+        interp.exec("""if True:
+            import socket, subinterpreters as si
+            recv, send = si.create_channel()
+            file = sock.makefile("rb", buffering=buffering)
+            try:
+                send.send(file)
+            except si.NotShareableError as error:
+                assert "send the socket" in str(error), error
+            else:
+                raise AssertionError("it was sent")
+            send.send(sock)
+            with recv.recv() as there, there.makefile("rb", buffering=buffering) as made:
+                sock.close()
+                file.close()
+                assert len(recv) == 0
+        """)
 
 
 # ---- files
