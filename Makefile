@@ -129,9 +129,9 @@ test-core: build/core/build.ninja
 fuzz: .venv/$(PY)/.package
 	@$(SAFE) PYTHONMALLOC=debug .venv/$(PY)/bin/python tests/python/fuzz_codec.py $(ARGS)
 
-# On Debian's debug build of CPython.
+# On Debian's debug build of CPython, where the lives of interpreters take minutes.
 refleaks: .venv/3.14d/.package
-	@$(SAFE) SUBI_TEST_LONG=1 .venv/3.14d/bin/pytest tests/python/test_repeats.py -q $(ARGS)
+	@$(SAFE) SUBI_TEST_LONG=1 .venv/3.14d/bin/pytest tests/python/test_repeats.py -q --timeout 1200 $(ARGS)
 
 # What clang has compiled: the core, and the package for the PY. Each finds new inputs from those that it has
 # found before, in build/fuzz-X/corpus. FUZZERS=decode ARGS='-max_total_time=600'

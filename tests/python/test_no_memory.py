@@ -368,7 +368,7 @@ def test_another_thread_gets_it(troubled):
     recv, send = create_channel()
     with recv, send:
         others = []
-        send.send([troubled("value", lambda: others.append(start(recv.recv, WAIT)))])
+        send.send([troubled("value", lambda: others.append(start(recv.recv, timeout=WAIT)))])
         with pytest.raises(MemoryError):
             recv.recv()
         assert others[0].result(WAIT) == ["value"]
@@ -388,7 +388,7 @@ def test_an_event_loop_that_waits_gets_it(troubled):
             await asyncio.wait_for(asyncio.wait(told), WAIT)
             assert finish(waiting) == ["value"] and len(recv) == 0
 
-    asyncio.run(main())
+    asyncio.run(asyncio.wait_for(main(), WAIT))
 
 
 def test_an_event_loop_puts_it_back(troubled):
@@ -403,7 +403,7 @@ def test_an_event_loop_puts_it_back(troubled):
                 await asyncio.wait_for(task, WAIT)
             assert [await recv.recv_async(), await recv.recv_async()] == [["value"], "next"]
 
-    asyncio.run(main())
+    asyncio.run(asyncio.wait_for(main(), WAIT))
 
 
 def test_closed_meanwhile(troubled):
