@@ -28,6 +28,7 @@ typedef struct native {
     struct kept_thread_state *kept;  // thread_state.c: this interpreter's thread states
     PyThreadState *current;          // of the run in progress, else NULL
     subi_thread *runner;             // its thread; borrowed
+    bool interrupted;                // it was, by interrupt.c; with the interpreter's GIL
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress
     _Atomic size_t
         visitors;          // atomic: interrupt.c: thread states that wait for its GIL to visit it

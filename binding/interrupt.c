@@ -43,6 +43,7 @@ interrupt_all(native *n, const PyThreadState *mine)
     PyThreadState *t = PyInterpreterState_ThreadHead(n->interp);
     for (; t != NULL; t = PyThreadState_Next(t)) {
         if (t != mine && is_running(n, t)) {
+            n->interrupted |= t == n->current;
             PyThreadState_SetAsyncExc(t->thread_id, PyExc_SystemExit);
         }
     }
@@ -67,6 +68,7 @@ interrupt_run(native *n, const interruption *what)
     }
     if (n->current != NULL && !has_come(n, what) &&
         atomic_load(&n->runs) == what->run) {  // after imports, which let it go on
+        n->interrupted = true;
         PyThreadState_SetAsyncExc(n->current->thread_id, exc);
         subi_thread_interrupt(n->runner);
     }
@@ -141,10 +143,29 @@ subi_interrupt_take(void)
     return true;
 }
 
+// importlib takes the import lock in Python code. An exception that is raised right after that leaves it
+// taken, and no other thread could import anything. The lock of one module goes with the traceback.
+static void
+release_import_lock(void)
+{
+    PyObject *imp = PyImport_ImportModule("_imp");
+    PyObject *released;
+    do {  // it may have been taken more than once
+        released = imp != NULL ? PyObject_CallMethod(imp, "release_lock", NULL) : NULL;
+        Py_XDECREF(released);
+    } while (released != NULL);
+    Py_XDECREF(imp);
+    PyErr_Clear();  // this thread does not have it
+}
+
 void
-subi_interrupt_drop(void)
+subi_interrupt_end(native *n)
 {
     Py_CLEAR(PyThreadState_Get()->async_exc);
+    if (n->interrupted) {
+        n->interrupted = false;
+        release_import_lock();
+    }
 }
 
 static void

@@ -46,7 +46,8 @@ void subi_interrupt_foreground(subi_interp *i, uint64_t number, uint32_t signals
 // By the thread of a run, attached: raises what an interruption has left for it. False: nothing.
 bool subi_interrupt_take(void);
 
-// At the end of a run, by its thread: an interruption that came too late is dropped.
-void subi_interrupt_drop(void);
+// At the end of a run, by its thread: an interruption that came too late is dropped, and one that came in an
+// import keeps nobody from importing.
+void subi_interrupt_end(native *n);
 
 #endif

@@ -199,7 +199,7 @@ subi_run_here(subi_interp *i, run *r)
     }
     subi_exports_drain(i);
     n->current = NULL;
-    subi_interrupt_drop();
+    subi_interrupt_end(n);
     subi_thread_state_detach();
 }
 

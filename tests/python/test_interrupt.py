@@ -87,6 +87,28 @@ def test_endless_loop(interp: Interpreter) -> None:
         assert isinstance(error, Enough) and isinstance(error, ExecutionFailed)
 
 
+def test_in_an_import(interp: Interpreter) -> None:
+    """What importlib has locked when the exception comes is free for other threads afterwards."""
+    told, tell = create_channel()
+    interp.prepare_main(told=tell)
+    interrupted, leave = threading.Event(), threading.Event()
+
+    def run() -> None:
+        lock = "import _imp\n_imp.acquire_lock()\n_imp.acquire_lock()\n"
+        with pytest.raises(ExecutionFailed, match="KeyboardInterrupt"):
+            interp.exec(lock + LOOP)
+        interrupted.set()
+        leave.wait(2 * WAIT)  # another one would have its identifier
+
+    thread = start(run)
+    told.recv(WAIT)
+    assert interp.interrupt() is True
+    assert interrupted.wait(WAIT)
+    start(interp.exec, "import colorsys").result(WAIT)
+    leave.set()
+    thread.result(WAIT)
+
+
 def both_ends(capacity: int | None = None) -> dict[str, Any]:
     recv, send = create_channel(capacity)
     return {"recv": recv, "send": send}
