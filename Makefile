@@ -175,7 +175,8 @@ asan_environment = $(SAFE) PYTHONMALLOC=malloc SUBINTERPRETERS_LIBC_DLOPEN=1 \
     UBSAN_OPTIONS=exitcode=99:halt_on_error=1:print_stacktrace=1
 
 asan-python: .venv/$(PY)-asan/.package $(if $(ARGS),.venv/$(PY)-asan/.packages)
-	@$(asan_environment) SUBI_TEST_PACKAGES=$(if $(filter $(PY),$(PACKAGES_ON)),all) .venv/$(PY)-asan/bin/pytest -q --capture=sys $(or $(ARGS),$(asan_files))
+	@$(asan_environment) SUBI_TEST_PACKAGES=$(if $(filter $(PY),$(PACKAGES_ON)),all) \
+	    .venv/$(PY)-asan/bin/pytest -q --capture=sys --timeout=480 $(or $(ARGS),$(asan_files))
 
 # The core without Python, plain and under the sanitizers.
 
