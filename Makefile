@@ -54,7 +54,7 @@ toolchain:
 # when they are imported, which takes less time than compiling all of them.
 
 pip = .venv/$*/bin/python -m pip -qq
-has_packages = $(filter $*,$(PACKAGES_ON))
+has_packages = $(filter $(*:-asan=),$(PACKAGES_ON))
 packages_group = $(if $(has_packages),packages,few-packages)
 packages_else = $(if $(has_packages),,|| echo "$*: some packages have no wheels")
 
@@ -164,17 +164,19 @@ test-%: .venv/%/.package .venv/%/.packages
 	@$(SAFE) SUBI_TEST_PACKAGES=$(if $(has_packages),all) .venv/$*/bin/pytest tests/python -q $(ARGS)
 
 # Without ARGS: the files in which C code deals with most memory; all: ARGS=tests/python. A report ends the
-# process, so pytest must not have captured it. A SIGSEGV is left to faulthandler.
+# process, so pytest must not have captured it. A SIGSEGV is left to faulthandler. AddressSanitizer looks for
+# the __cxa_throw that it replaces when it starts, but Python itself needs no libstdc++.
 asan_files = $(patsubst %,tests/python/test_%.py,\
     buffer channel codec descriptors fuzz queue shared_buffer)
 asan_environment = $(SAFE) PYTHONMALLOC=malloc SUBINTERPRETERS_LIBC_DLOPEN=1 \
-    LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
     ASAN_OPTIONS=exitcode=99:detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1:$\
     detect_stack_use_after_return=1:handle_segv=0 \
     UBSAN_OPTIONS=exitcode=99:halt_on_error=1:print_stacktrace=1
 
-asan-python: .venv/$(PY)-asan/.package
-	@$(asan_environment) .venv/$(PY)-asan/bin/pytest -q --capture=sys $(or $(ARGS),$(asan_files))
+asan-python: .venv/$(PY)-asan/.package $(if $(ARGS),.venv/$(PY)-asan/.packages)
+	@$(asan_environment) SUBI_TEST_PACKAGES=$(if $(filter $(PY),$(PACKAGES_ON)),all) \
+	    .venv/$(PY)-asan/bin/pytest -q --capture=sys --timeout=480 $(or $(ARGS),$(asan_files))
 
 # The core without Python, plain and under the sanitizers.
 

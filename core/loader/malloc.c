@@ -9,6 +9,14 @@
 
 #include "linker.h"
 
+// In tests under ThreadSanitizer copies keep to libc: of a thread that is cancelled in a function that it
+// replaces it sees no atomic operations any more, and reports races.
+#ifdef __SANITIZE_THREAD__
+#define IS_TSAN true
+#else
+#define IS_TSAN false
+#endif
+
 typedef struct search {
     char *library;  // malloc'd; NULL: not found
     void *libc;     // libc's malloc
@@ -54,13 +62,11 @@ ask(struct dl_phdr_info *info, size_t size, void *arg)
 static void
 find(void)
 {
-    const char *sanitized = getenv("SUBINTERPRETERS_LIBC_DLOPEN");  // see linker.c
     void *libc = subi__dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
     void *address = dlsym(RTLD_DEFAULT, "malloc");
     search s = {.libc = libc != NULL ? dlsym(libc, "malloc") : NULL};
     const char *path = address != NULL ? subi__path_at(address) : NULL;
-    if (s.libc == NULL || path == NULL || address == s.libc ||
-        (sanitized != NULL && sanitized[0] == '1')) {
+    if (s.libc == NULL || path == NULL || address == s.libc || IS_TSAN) {
         return;
     }
     if (path[0] != 0) {

@@ -480,11 +480,21 @@ def test_interrupted_when_it_has_a_lock_of_importlib(interp: Interpreter, what: 
     """As it is when the exception comes right after importlib has taken the lock."""
     told, tell = create_channel()
     interp.prepare_main(told=tell)
-    run = start(interp.exec, f"{IMPORT_LOCKS[what]}\n{LOOP}")
+    ended, leave = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with pytest.raises(ExecutionFailed, match="KeyboardInterrupt"):
+            interp.exec(f"{IMPORT_LOCKS[what]}\n{LOOP}")
+        ended.set()
+        leave.wait(2 * WAIT)  # else the next thread might have its number
+
+    thread = start(run)
     told.recv(WAIT)
     assert interp.interrupt()
-    assert isinstance(run.exception(WAIT), ExecutionFailed)
+    assert ended.wait(WAIT)
     start(interp.exec, "import colorsys").result(WAIT)
+    leave.set()
+    thread.result(WAIT)
 
 
 def test_interrupted_at_once(interp: Interpreter) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import run_script
+from support import UNDER_ASAN, WAIT, not_under_asan, run_program, run_script
 
 CORE = Path(__file__).parent.parent / "core"
 
@@ -149,6 +149,23 @@ MAPPINGS = """
 """
 
 
+@not_under_asan("needs mappings itself")
 def test_no_more_mappings():
     if run_script(MAPPINGS, timeout=100).stdout:
         pytest.skip("a process can have too many mappings to use all of them")
+
+
+@pytest.mark.skipif(not UNDER_ASAN, reason="only AddressSanitizer looks at it")
+def test_what_is_seen_of_private_memory():
+    code = """if True:
+        import subinterpreters as si
+        with si.create(isolation="private") as interp:
+            interp.exec('''if True:
+            import ctypes
+            allocate = ctypes.CDLL(None).malloc
+            allocate.restype = ctypes.c_void_p
+            ctypes.string_at(allocate(10), 11)
+            ''')
+        """
+    done = run_program([sys.executable, "-P", "-c", code], timeout=WAIT)
+    assert done.returncode == 99 and "heap-buffer-overflow" in done.stderr, done.stderr

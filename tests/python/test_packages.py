@@ -11,7 +11,7 @@ import sys
 from textwrap import dedent
 
 import pytest
-from support import IN_PARALLEL, LONG, run_script
+from support import IN_PARALLEL, LONG, SLOWER, not_under_asan, run_script
 
 # How often numpy is imported in new interpreters: 200 times on one version.
 TIMES = 200 if LONG else 60 if sys.version_info[:2] == (3, 14) else 30
@@ -142,7 +142,7 @@ def need(package):
         (pytest.fail if all_there else pytest.skip)(f"{package} is not installed")
 
 
-@pytest.mark.timeout(300)  # imports of a large package six times, two at a time
+@pytest.mark.timeout(300 * SLOWER)  # imports of a large package six times, two at a time
 @pytest.mark.parametrize("package", TASKS)
 def test_two_at_a_time_give_what_the_main_interpreter_gives(package):
     need(package)
@@ -222,6 +222,7 @@ def test_numpy_costs_no_more_the_second_time():
     )
 
 
+@not_under_asan("keeps what was freed")
 def test_numpy_many_times_leaves_nothing_behind():
     need("numpy")
     done = run_script(
