@@ -10,6 +10,7 @@
 #include "renewal/birth.h"
 #include "runtime.h"
 #include "thread_state.h"
+#include "tracing.h"
 
 // Python 3.11 and 3.12 have a module of that name, which the import system would find before ours.
 static int
@@ -180,6 +181,14 @@ void
 subi_create_here(creation *c)
 {
     c->backend = subi_backend_of(c->backend->kind);  // the caller's runtime may be another one
+    if (subi_tracing_forbids(c->backend->kind)) {
+        PyOS_snprintf(
+            c->error, sizeof(c->error),
+            "tracemalloc traces memory, and before CPython 3.15 that crashes interpreters of "
+            "isolation='%s': stop it, or use isolation='private'",
+            c->backend->name);
+        return;
+    }
     subi_workshop_enter(false);
     c->n = take_spare(c->backend);
     if (c->n != NULL) {

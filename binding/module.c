@@ -19,6 +19,7 @@
 #include "select.h"
 #include "state.h"
 #include "sync/sync.h"
+#include "tracing.h"
 
 // ---- the interpreter that the module is in ----------------------------------------------------
 
@@ -93,11 +94,12 @@ module_exec(PyObject *module)
     if (!subi_private_is_here()) {
         subi_host_set(&subi_runtime);
     }
-    if (subi_remedies_init() < 0 || subi_errors_init(module, state) < 0 ||
-        subi_interp_type_init(module, state) < 0 || subi_channel_type_init(module, state) < 0 ||
-        subi_buffer_type_init(module, state) < 0 || subi_descriptor_type_init(module, state) < 0 ||
-        subi_queue_type_init(module, state) < 0 || subi_sync_types_init(module, state) < 0 ||
-        subi_async_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
+    if (subi_remedies_init() < 0 || subi_tracing_guard(state) < 0 ||
+        subi_errors_init(module, state) < 0 || subi_interp_type_init(module, state) < 0 ||
+        subi_channel_type_init(module, state) < 0 || subi_buffer_type_init(module, state) < 0 ||
+        subi_descriptor_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
+        subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 ||
+        subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
         PyModule_AddFunctions(module, subi_queue_functions) < 0 ||

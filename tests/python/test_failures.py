@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Whatever code raises, its caller gets a typed error, and the interpreter goes on."""
 
+import json
+import os
+import sys
 import textwrap
 
 import pytest
-from support import DEFAULT, KINDS, not_under_asan, run_script
+from support import DEFAULT, KINDS, WAIT, not_under_asan, run_script
 
 # name: (code, the __name__ that excinfo.type has to have, or None)
 SHAPES = {
@@ -233,64 +236,73 @@ SHAPES = {
     "repetition too big": ("'x' * (1 << 62)", "MemoryError"),
 }
 
+# Each has an interpreter of its own. What is printed tells where it ends, if it does.
 EXEC = """
-    import sys
+    import json, sys
     import subinterpreters as si
 
-    kind, code, name = sys.argv[1], sys.argv[2], sys.argv[3]
-    with si.create(isolation=kind) as interp:
-        for _ in range(3):
-            try:
-                interp.exec(code)
-            except si.ExecutionFailed as e:
-                info = e.excinfo
-                assert not name or info.type.__name__ == name, info.type.__name__
-                for text in (str(e), repr(e), repr(info)):
-                    assert type(text) is str
-                for text in (info.msg, info.formatted, info.errdisplay):
-                    assert text is None or type(text) is str, text
-                assert e.__cause__ is None and e.__context__ is None
-            else:
-                raise AssertionError("nothing was raised")
-        recv, send = si.create_channel()
-        interp.prepare_main(send=send)
-        interp.exec("send.send(6 * 7)")
-        assert recv.recv(timeout=5) == 42
+    def run(interp, code, name):
+        try:
+            interp.exec(code)
+        except si.ExecutionFailed as e:
+            info = e.excinfo
+            assert name is None or info.type.__name__ == name, info.type.__name__
+            for text in (str(e), repr(e), repr(info)):
+                assert type(text) is str
+            for text in (info.msg, info.formatted, info.errdisplay):
+                assert text is None or type(text) is str, text
+            assert e.__cause__ is None and e.__context__ is None
+        else:
+            raise AssertionError("nothing was raised")
+
+    for shape, (code, name) in json.loads(sys.argv[2]).items():
+        print(shape, flush=True)
+        with si.create(isolation=sys.argv[1]) as interp:
+            for _ in range(3):
+                run(interp, code, name)
+            recv, send = si.create_channel()
+            interp.prepare_main(send=send)
+            interp.exec("send.send(6 * 7)")
+            assert recv.recv(timeout=5) == 42
 """
 
 RUN_STRING = """
-    import sys
+    import json, sys
     import subinterpreters
     subinterpreters._install_xxsubinterpreters()
     import _xxsubinterpreters as xx
 
-    kind, code = sys.argv[1], sys.argv[2]
-    id = xx.create(isolated=kind != "shared")
-    for _ in range(3):
-        try:
-            xx.run_string(id, code)
-        except xx.RunFailedError as e:
-            assert type(str(e)) is str
-        else:
-            raise AssertionError("nothing was raised")
-    cid = xx.channel_create()
-    xx.run_string(id, "import _xxsubinterpreters as xx; xx.channel_send(int(cid), 42)",
-                  {"cid": cid})
-    assert xx.channel_recv(cid) == 42
-    xx.destroy(id)
+    for shape, (code, _) in json.loads(sys.argv[2]).items():
+        print(shape, flush=True)
+        id = xx.create(isolated=sys.argv[1] != "shared")
+        for _ in range(3):
+            try:
+                xx.run_string(id, code)
+            except xx.RunFailedError as e:
+                assert type(str(e)) is str
+            else:
+                raise AssertionError("nothing was raised")
+        cid = xx.channel_create()
+        xx.run_string(id, "import _xxsubinterpreters as xx; xx.channel_send(int(cid), 42)",
+                      {"cid": cid})
+        assert xx.channel_recv(cid) == 42
+        xx.destroy(id)
 """
 
 
+def run_shapes(script: str, kind: str) -> None:
+    shapes = {shape: (textwrap.dedent(code), name) for shape, (code, name) in SHAPES.items()}
+    done = run_script(script, kind, json.dumps(shapes), timeout=3 * WAIT)
+    assert done.stdout.splitlines() == list(SHAPES)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_exec_raises_execution_failed(shape, kind):
-    code, name = SHAPES[shape]
-    run_script(EXEC, kind, textwrap.dedent(code), name or "")
+def test_exec_raises_execution_failed(kind: str) -> None:
+    run_shapes(EXEC, kind)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_run_string_raises_run_failed_error(shape):
-    run_script(RUN_STRING, DEFAULT, textwrap.dedent(SHAPES[shape][0]))
+def test_run_string_raises_run_failed_error() -> None:
+    run_shapes(RUN_STRING, DEFAULT)
 
 
 OUT_OF_MEMORY = """
@@ -337,3 +349,64 @@ OUT_OF_MEMORY = """
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_runs_out_in_four_interpreters_at_once(kind):
     run_script(OUT_OF_MEMORY, kind)
+
+
+# From then on it goes together with all kinds.
+TRACING = sys.version_info >= (3, 15)
+
+
+@pytest.mark.parametrize("isolation", KINDS)
+def test_memory_that_is_traced(isolation: str) -> None:
+    """Where the two would end in a crash or hang, the one is refused while there is the other."""
+    run_script(
+        """
+        import sys, tracemalloc
+        import subinterpreters as si
+        isolation, together = sys.argv[1], sys.argv[2] == "True"
+
+        def refused(error, text, function, *args, **kwargs):
+            try:
+                return function(*args, **kwargs)
+            except error as raised:
+                assert not together and text in str(raised), raised
+            else:
+                assert together
+
+        with si.create(isolation=isolation) as interp:
+            interp.exec("import json")
+            refused(RuntimeError, "1 are open", tracemalloc.start, 5)
+            assert tracemalloc.is_tracing() == together
+            interp.exec("text = json.dumps([{str(i): i} for i in range(1000)])")
+        tracemalloc.stop()
+        tracemalloc.start(5)
+        assert tracemalloc.get_traceback_limit() == 5
+        for _ in range(3):
+            made = refused(si.InterpreterError, "tracemalloc", si.create, isolation=isolation)
+            if made is not None:
+                made.exec("import json")
+                made.close()
+        tracemalloc.stop()
+        si.create(isolation=isolation).exec("import json")
+        """,
+        isolation,
+        str(TRACING or isolation == "private"),
+    )
+
+
+@pytest.mark.skipif(TRACING or sys.version_info < (3, 12), reason="nothing is refused there")
+def test_memory_that_is_traced_from_the_start() -> None:
+    run_script(
+        """
+        import tracemalloc
+        import subinterpreters as si
+        assert tracemalloc.is_tracing()
+        try:
+            si.create()
+        except si.InterpreterError as error:
+            assert "tracemalloc" in str(error)
+        else:
+            raise AssertionError("it was made")
+        si.create(isolation="private").close()
+        """,
+        env=os.environ | {"PYTHONTRACEMALLOC": "1"},
+    )

@@ -124,9 +124,15 @@ def test_ipv6(variant: str) -> None:
 @every_variant
 @pytest.mark.parametrize(
     ("arguments", "expected"),
+    [("", "--ports"), ("--ports 0-10", "port 0 is not in 1-65535")],
+)
+def test_bad_arguments(variant: str, arguments: str, expected: str) -> None:
+    assert expected in complaint(run(variant, *arguments.split()), 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
     [
-        ("", "--ports"),
-        ("--ports 0-10", "port 0 is not in 1-65535"),
         ("--ports 0", "port 0 is not in 1-65535"),
         ("--ports 69990-70000", "port 69990 is not in 1-65535"),
         ("--ports 70000", "port 70000 is not in 1-65535"),
@@ -158,8 +164,9 @@ def test_ipv6(variant: str) -> None:
         ("--ports 20000 20001", "20001"),
     ],
 )
-def test_bad_arguments(variant: str, arguments: str, expected: str) -> None:
-    assert expected in complaint(run(variant, *arguments.split()), 2)
+def test_bad_arguments_of_all(arguments: str, expected: str) -> None:
+    """They have the same parser."""
+    assert expected in complaint(run("subinterpreters", *arguments.split()), 2)
 
 
 def test_unknown_start_method() -> None:

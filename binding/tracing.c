@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include "tracing.h"
+
+#include <stdlib.h>
+
+#include "lifecycle.h"
+
+#if SUBI_HAS_PEP_684 && PY_VERSION_HEX < 0x030F0000
+
+static bool
+is_in_main_runtime(subi_kind kind)
+{
+    return kind == SUBI_KIND_OWN || kind == SUBI_KIND_SHARED;
+}
+
+bool
+subi_tracing_forbids(subi_kind kind)
+{
+    const int not_tracing = -2;
+    return is_in_main_runtime(kind) && PyTraceMalloc_Untrack(0, 0) != not_tracing;
+}
+
+// How many interpreters there are that tracing would crash.
+static size_t
+count_interpreters(void)
+{
+    int64_t *ids;
+    size_t count, found = 0;
+    if (subi_interp_list(&ids, &count) != SUBI_OK) {
+        return 0;
+    }
+    for (size_t k = 0; k < count; k++) {
+        subi_interp *i = subi_interp_lookup(ids[k]);
+        if (i != NULL) {
+            found += is_in_main_runtime(subi_interp_kind(i));
+            subi_interp_drop(i);
+        }
+    }
+    free(ids);
+    return found;
+}
+
+// For tracemalloc.start(); self is the original.
+static PyObject *
+start(PyObject *self, PyObject *args)
+{
+    subi_lifecycle_trim_reserve(true);
+    size_t count = count_interpreters();
+    if (count > 0) {
+        return PyErr_Format(PyExc_RuntimeError,
+                            "before CPython 3.15 memory cannot be traced while there are "
+                            "interpreters that share its runtime, and %zu are open: close them, or "
+                            "use isolation='private'",
+                            count);
+    }
+    return PyObject_Call(self, args, NULL);
+}
+
+static bool
+is_guarded(PyObject *function)
+{
+    return PyCFunction_Check(function) && PyCFunction_GetFunction(function) == start;
+}
+
+// tracemalloc has all of _tracemalloc's names, if it has been imported.
+static int
+replace(PyObject *module, PyObject *function)
+{
+    PyObject *name = PyUnicode_FromString("tracemalloc");
+    PyObject *facade = name != NULL ? PyImport_GetModule(name) : NULL;
+    int r = PyObject_SetAttrString(module, "start", function);
+    if (r == 0 && facade != NULL) {
+        r = PyObject_SetAttrString(facade, "start", function);
+    }
+    Py_XDECREF(facade);
+    Py_XDECREF(name);
+    return PyErr_Occurred() ? -1 : r;
+}
+
+int
+subi_tracing_guard(module_state *state)
+{
+    static PyMethodDef def = {
+        "start", start, METH_VARARGS,
+        "start($module, nframe=1, /)\n--\n\nStart tracing Python memory allocations."};
+    if (subi_interp_kind(state->self) != SUBI_KIND_MAIN) {
+        return 0;
+    }
+    PyObject *module = PyImport_ImportModule("_tracemalloc");
+    PyObject *original = module != NULL ? PyObject_GetAttrString(module, "start") : NULL;
+    int r = original != NULL ? 0 : -1;
+    if (r == 0 && !is_guarded(original)) {
+        PyObject *guarded = PyCFunction_New(&def, original);
+        r = guarded != NULL ? replace(module, guarded) : -1;
+        Py_XDECREF(guarded);
+    }
+    Py_XDECREF(original);
+    Py_XDECREF(module);
+    return r;
+}
+
+#else
+
+bool
+subi_tracing_forbids(subi_kind kind)
+{
+    return false;
+}
+
+int
+subi_tracing_guard(module_state *state)
+{
+    return 0;
+}
+
+#endif
