@@ -4,6 +4,8 @@
 import itertools
 import pickle
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +48,14 @@ def run_string() -> Result:
         theirs.close()
 
 
+def hot(function: Callable[[], object], number: int) -> float:
+    """Seconds a call, when it has been called for so long that its threads have a processor each."""
+    end = time.perf_counter() + 0.2
+    while time.perf_counter() < end:
+        function()
+    return per_call(function, number)
+
+
 ECHO = """
 for obj in iter(recv.recv, None):
     send.send(obj)
@@ -85,7 +95,7 @@ def round_trip() -> Result:
             "round trip between two interpreters",
             1 / 500,
             rounds=5,
-            subinterpreters=lambda: per_call(channel, 5000),
+            subinterpreters=lambda: hot(channel, 5000),
             stdlib=lambda: per_call(queue, 20),
         )
     finally:
@@ -212,9 +222,47 @@ def queue_round_trip() -> Result:
             "round trip through two queues",
             1 / 1000,
             rounds=5,
-            subinterpreters=lambda: per_call(ours, 5000),
+            subinterpreters=lambda: hot(ours, 5000),
             stdlib=lambda: per_call(theirs, 20),
         )
+
+
+# Prints the seconds of a round trip of a module's queues. Arguments: the module, how many trips.
+ON_ONE_PROCESSOR = f"""
+import os, sys, threading, time
+from importlib import import_module
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+module, number = import_module(sys.argv[1]), int(sys.argv[2])
+there, back, interpreter = module.create_queue(), module.create_queue(), module.create()
+interpreter.prepare_main(there=there, back=back)
+thread = threading.Thread(target=interpreter.exec, args=({ECHO_QUEUE!r},))
+thread.start()
+start = time.perf_counter()
+for _ in range(number):
+    there.put(1)
+    back.get()
+print((time.perf_counter() - start) / number)
+there.put(None)
+thread.join()
+interpreter.close()
+"""
+
+
+def on_one_processor(module: str, number: int) -> float:
+    """Seconds of a round trip when each wait is a sleep."""
+    command = [sys.executable, "-P", "-c", ON_ONE_PROCESSOR, module, str(number)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def queue_round_trip_parked() -> Result:
+    """The same on one processor, where nobody spins."""
+    return compare(
+        "round trip through two queues, one processor",
+        1 / 500,
+        rounds=5,
+        subinterpreters=lambda: on_one_processor("subinterpreters", 5000),
+        stdlib=lambda: on_one_processor("concurrent.interpreters", 20),
+    )
 
 
 def seconds_after_rest(trip: Callable[[], None], number: int) -> float:
@@ -227,11 +275,11 @@ def seconds_after_rest(trip: Callable[[], None], number: int) -> float:
 
 
 def queue_round_trip_after_rest() -> Result:
-    """The same once in a while: the other thread sleeps and has to be woken."""
+    """Once in a while: the other thread sleeps, and its processor, too."""
     with echoes() as (ours, theirs):
         return compare(
             "round trip through two queues, once in 5 ms",
-            1 / 500,
+            1 / 50,
             rounds=5,
             subinterpreters=lambda: seconds_after_rest(ours, 50),
             stdlib=lambda: seconds_after_rest(theirs, 10),
@@ -431,6 +479,7 @@ QUESTIONS = [
     round_trip,
     send_recv,
     queue_round_trip,
+    queue_round_trip_parked,
     queue_round_trip_after_rest,
     queue_put_get,
     queue_records,
