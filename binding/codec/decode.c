@@ -384,10 +384,13 @@ start_dict(reader *r, codec_tag tag, PyObject **keys)
 static int
 read_values(reader *r, PyObject *dict, PyObject *keys)
 {
+    bool has_nones = PyDict_GET_SIZE(dict) > 0;
     int result = 0;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys) && result == 0; i++) {
         PyObject *value = read_value(r);
-        result = value != NULL ? PyDict_SetItem(dict, PyTuple_GET_ITEM(keys, i), value) : -1;
+        if (value != Py_None || !has_nones) {
+            result = value != NULL ? PyDict_SetItem(dict, PyTuple_GET_ITEM(keys, i), value) : -1;
+        }
         Py_XDECREF(value);
     }
     return result;
@@ -456,6 +459,7 @@ static PyObject *
 read_function(reader *r)
 {
     PyObject *description = read_value(r);
+    let_collect(r);
     PyObject *obj = description != NULL ? subi_function_make(description) : NULL;
     Py_XDECREF(description);
     return obj;
@@ -592,8 +596,10 @@ subi_decode(module_state *state, const subi_message *m)
     r.shapes_used = 0;
     bool pickled = r.at < r.end && *r.at == CODEC_PICKLED;
     r.at += pickled;
+    r.holds_collector = !pickled && PyGC_Disable();
     PyObject *obj = pickled ? read_pickled(&r) : read_value(&r);
     forget_shapes(&r);
     forget_all(&r);
+    let_collect(&r);
     return obj;
 }

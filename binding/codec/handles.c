@@ -133,6 +133,7 @@ subi_read_handle(reader *r)
     if (segment == NULL) {
         return subi_raise_malformed();
     }
+    let_collect(r);
     // not from the bytes: what is there cannot make one object pass for another
     switch (segment->type) {
     case SUBI_HANDLE_BUFFER:

@@ -31,7 +31,8 @@ typedef struct reader {
     unsigned depth;        // how many containers we are in
     uint32_t shapes_used;  // bit i: shapes[i] is one; what is not is uninitialised
     read_shape shapes[CODEC_SHAPES];
-    unsigned hashing;  // > 0: in what will be a key, or in a set
+    unsigned hashing;      // > 0: in what will be a key, or in a set
+    bool holds_collector;  // whether it is disabled until this is read, or code of Python runs
 } reader;
 
 // SystemError, and NULL.
@@ -57,6 +58,16 @@ take_into(reader *r, void *data, size_t n)
         memcpy(data, p, n);
     }
     return p != NULL;
+}
+
+// The many containers of a message would make the collector look at all of them, and none is garbage.
+static inline void
+let_collect(reader *r)
+{
+    if (r->holds_collector) {
+        PyGC_Enable();
+        r->holds_collector = false;
+    }
 }
 
 int subi_read_long_number(reader *r, uint64_t *n);

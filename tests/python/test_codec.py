@@ -237,6 +237,49 @@ def test_records_with_many_keys(echo: Echo, count: int) -> None:
     assert got[0] == obj[0] and len(got[2]) == count + 1
 
 
+def test_records_with_nothing_in_them(echo: Echo) -> None:
+    records = [{"a": first, "b": None, "c": [first, None]} for first in (None, 1, None, {"a": None})]
+    assert echo(records) == records
+
+
+# Sends and receives in a new process: a module that is imported while a message is received.
+COLLECTOR = r"""
+import gc, pathlib, sys, tempfile
+import subinterpreters as si
+
+recv, send = si.create_channel()
+many = [{"a": number, "b": [number]} for number in range(5000)]
+for enabled in (True, False):
+    (gc.enable if enabled else gc.disable)()
+    send.send(many)
+    assert recv.recv() == many and gc.isenabled() is enabled
+gc.enable()
+with tempfile.TemporaryDirectory() as folder:
+    sys.path.insert(0, folder)
+    pathlib.Path(folder, "while_it_is_received.py").write_text(
+        "import gc\nenabled = gc.isenabled()\ndef function(): pass\n"
+    )
+    import while_it_is_received
+    send.send([many, while_it_is_received.function])
+    del sys.modules["while_it_is_received"]
+    recv.recv()
+    import while_it_is_received
+    assert while_it_is_received.enabled
+assert gc.isenabled()
+before = gc.get_stats()[0]["collections"]
+kept = []
+for _ in range(10):
+    send.send(many)
+    kept.append(recv.recv())
+    [[] for _ in range(10)]
+assert gc.get_stats()[0]["collections"] > before
+"""
+
+
+def test_the_collector_is_as_before() -> None:
+    run_script(COLLECTOR)
+
+
 def test_more_shapes_than_are_remembered(echo: Echo) -> None:
     shapes = [{f"{n}": n, "same": [n]} for n in range(200)]
     obj = [dict(each) for _ in range(3) for each in shapes]
@@ -453,7 +496,7 @@ core.subi_channel_drop(channel)
 
 
 def test_damaged_messages() -> None:
-    run_script(DAMAGED + BAD)
+    run_script(DAMAGED + BAD + "\nimport gc; assert gc.isenabled()")
 
 
 @pytest.mark.parametrize("seed", range(20 if LONG else 2))
