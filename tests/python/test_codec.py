@@ -238,7 +238,9 @@ def test_records_with_many_keys(echo: Echo, count: int) -> None:
 
 
 def test_records_with_nothing_in_them(echo: Echo) -> None:
-    records = [{"a": first, "b": None, "c": [first, None]} for first in (None, 1, None, {"a": None})]
+    records = [
+        {"a": first, "b": None, "c": [first, None]} for first in (None, 1, None, {"a": None})
+    ]
     assert echo(records) == records
 
 
