@@ -135,12 +135,14 @@ def test_file_of_a_socket(kind, mode, pair):
     recv, send = create_channel()
     with create(isolation=kind) as interp, recv, send, pair[1].makefile(mode) as file:
         word = (lambda text: text.encode()) if "b" in mode else str
+        if (
+            "w" in mode
+        ):  # first: before CPython 3.13, writing forgets what a text file has read ahead
+            file.write(word("three"))
+            pair[0].setblocking(False)
         if "r" in mode:
             pair[0].sendall(b"one\ntwo\n")
             assert file.readline() == word("one\n")
-        if "w" in mode:
-            file.write(word("three"))
-            pair[0].setblocking(False)
         queue = create_queue()
         for give in (
             lambda: queue.put(file),
