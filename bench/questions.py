@@ -302,7 +302,7 @@ def compare_queues(
 
 def queue_put_get() -> Result:
     """A small int."""
-    return compare_queues("queue: put + get of an int, one thread", 1 / 2, 1, 5000)
+    return compare_queues("queue: put + get of an int, one thread", 1 / 4, 1, 5000)
 
 
 MANY_BYTES = bytes(64_000_000)
