@@ -42,7 +42,13 @@ subi_interpreter_new(module_state *state, subi_interp *i)
         return Py_XNewRef(found);
     }
     interpreter *self = PyObject_GC_New(interpreter, state->interpreter_type);
-    if (self != NULL) {
+    found = self != NULL ? subi_registry_find(state->interpreters, id) : NULL;
+    if (found != NULL && subi_interp_of(found) == i) {  // made by a finalizer
+        PyObject_GC_Del(self);
+        Py_DECREF(state->interpreter_type);
+        self = (interpreter *)Py_NewRef(found);
+    }
+    else if (self != NULL) {
         subi_interp_hold(i);
         subi_interp_hold_user(i);
         self->interp = i;
@@ -263,14 +269,34 @@ PyDoc_STRVAR(
     "    TimeoutError: it still runs, or threads are still alive; the message names them, and\n"
     "        the interpreter stays open.");
 
-// What was submitted is done first, and nothing more can be. -1 with an exception.
+// What was submitted to worker, which may be NULL, is done first, and nothing more can be. -1 with an exception.
 static int
-finish_submitted(PyObject *self, PyObject *timeout)
+finish(PyObject *worker, PyObject *timeout)
+{
+    PyObject *done = worker != NULL ? PyObject_CallMethod(worker, "finish", "O", timeout) : NULL;
+    Py_XDECREF(done);
+    return worker == NULL || done != NULL ? 0 : -1;
+}
+
+// It stays open: if its worker takes nothing more, there will be another.
+static void
+forget_finished(PyObject *self, PyObject *worker)
+{
+    PyObject *exc = PyErr_GetRaisedException();
+    PyObject *finished = worker != NULL ? PyObject_GetAttrString(worker, "finished") : NULL;
+    if (finished == Py_True && ((interpreter *)self)->worker == worker) {
+        Py_CLEAR(((interpreter *)self)->worker);
+    }
+    Py_XDECREF(finished);
+    PyErr_SetRaisedException(exc);
+}
+
+// A worker that has been made meanwhile has only calls that fail at once.
+static int
+finish_late_one(PyObject *self, PyObject *before)
 {
     PyObject *worker = Py_XNewRef(((interpreter *)self)->worker);
-    PyObject *done = worker != NULL ? PyObject_CallMethod(worker, "finish", "O", timeout) : NULL;
-    int r = worker == NULL || done != NULL ? 0 : -1;
-    Py_XDECREF(done);
+    int r = worker != before ? finish(worker, Py_None) : 0;
     Py_XDECREF(worker);
     return r;
 }
@@ -279,18 +305,18 @@ static subi_result
 close_now(PyObject *self, module_state *state, PyObject *timeout, int64_t run_deadline,
           int64_t deadline)
 {
-    if (finish_submitted(self, timeout) < 0) {
-        return SUBI_INTERRUPTED;
+    PyObject *worker = Py_XNewRef(((interpreter *)self)->worker);
+    subi_result r = SUBI_INTERRUPTED;
+    if (finish(worker, timeout) == 0) {
+        r = subi_lifecycle_close(state, subi_interp_of(self), run_deadline, deadline);
     }
-    PyObject *finished = Py_XNewRef(((interpreter *)self)->worker);
-    subi_result r = subi_lifecycle_close(state, subi_interp_of(self), run_deadline, deadline);
     if (r == SUBI_OK || r == SUBI_CLOSED) {
-        r = finish_submitted(self, timeout) == 0 ? SUBI_OK : SUBI_INTERRUPTED;  // one may be new
+        r = finish_late_one(self, worker) == 0 ? SUBI_OK : SUBI_INTERRUPTED;
     }
-    else if (((interpreter *)self)->worker == finished) {
-        Py_CLEAR(((interpreter *)self)->worker);  // it stays open: there will be another
+    else {
+        forget_finished(self, worker);
     }
-    Py_XDECREF(finished);
+    Py_XDECREF(worker);
     return r;
 }
 

@@ -17,7 +17,6 @@ audit(const char *text)
     return r;
 }
 
-// Compiling may have run Python code, and that another script.
 static void
 keep(last_script *last, const char *text, PyObject *code)
 {

@@ -1,57 +1,37 @@
 // SPDX-License-Identifier: MIT
 #include "tracing.h"
 
-#include <stdlib.h>
-
 #include "lifecycle.h"
 
 #if SUBI_HAS_PEP_684 && PY_VERSION_HEX < 0x030F0000
-
-static bool
-is_in_main_runtime(subi_kind kind)
-{
-    return kind == SUBI_KIND_OWN || kind == SUBI_KIND_SHARED;
-}
 
 bool
 subi_tracing_forbids(subi_kind kind)
 {
     const int not_tracing = -2;
-    return is_in_main_runtime(kind) && PyTraceMalloc_Untrack(0, 0) != not_tracing;
+    return kind != SUBI_KIND_PRIVATE && PyTraceMalloc_Untrack(0, 0) != not_tracing;
 }
 
-// How many interpreters there are that tracing would crash.
-static size_t
-count_interpreters(void)
+// Also when those that were closed are gone from the reserve, where they may have been put meanwhile.
+static bool
+is_any_left(void)
 {
-    int64_t *ids;
-    size_t count, found = 0;
-    if (subi_interp_list(&ids, &count) != SUBI_OK) {
-        return 0;
+    if (subi_interp_any_in_main_runtime()) {
+        return true;
     }
-    for (size_t k = 0; k < count; k++) {
-        subi_interp *i = subi_interp_lookup(ids[k]);
-        if (i != NULL) {
-            found += is_in_main_runtime(subi_interp_kind(i));
-            subi_interp_drop(i);
-        }
-    }
-    free(ids);
-    return found;
+    subi_lifecycle_trim_reserve(true);
+    return subi_interp_any_in_main_runtime();
 }
 
 // For tracemalloc.start(); self is the original.
 static PyObject *
 start(PyObject *self, PyObject *args)
 {
-    subi_lifecycle_trim_reserve(true);
-    size_t count = count_interpreters();
-    if (count > 0) {
-        return PyErr_Format(PyExc_RuntimeError,
-                            "before CPython 3.15 memory cannot be traced while there are "
-                            "interpreters that share its runtime, and %zu are open: close them, or "
-                            "use isolation='private'",
-                            count);
+    if (is_any_left()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "before CPython 3.15 memory cannot be traced while there are interpreters "
+                        "that share its runtime: close them, or use isolation='private'");
+        return NULL;
     }
     return PyObject_Call(self, args, NULL);
 }

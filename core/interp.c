@@ -47,6 +47,7 @@ struct subi_interp {
 
 static subi__table interps = SUBI__TABLE_INIT;
 static _Atomic bool no_more_runs;               // atomic: set once, by subi_refuse_runs
+static _Atomic size_t in_main_runtime;          // atomic: how many have not ended
 static subi__lock main_lock = SUBI__LOCK_INIT;  // serialises the making of the main record
 
 // The main interpreter and foreign ones are always running; what subi_running counts are ours.
@@ -54,6 +55,20 @@ static bool
 counts_as_run(const subi_interp *i)
 {
     return i->kind == SUBI_KIND_OWN || i->kind == SUBI_KIND_SHARED || i->kind == SUBI_KIND_PRIVATE;
+}
+
+static bool
+is_in_main_runtime(const subi_interp *i)
+{
+    return i->kind == SUBI_KIND_OWN || i->kind == SUBI_KIND_SHARED;
+}
+
+void
+subi__interp_ended(const subi_interp *i)
+{
+    if (is_in_main_runtime(i) && !subi_interp_stale(i)) {
+        atomic_fetch_sub(&in_main_runtime, 1);
+    }
 }
 
 static subi_result
@@ -89,6 +104,9 @@ add(subi_kind kind, const char *name, int64_t owner, subi_interp **out)
             subi_interp_drop(i);
             return SUBI_CLOSED;
         }
+    }
+    if (is_in_main_runtime(i)) {
+        atomic_fetch_add(&in_main_runtime, 1);
     }
     *out = i;
     return SUBI_OK;
@@ -197,12 +215,19 @@ subi_interp_list(int64_t **ids, size_t *count)
     return subi__table_ids(&interps, is_open, ids, count);
 }
 
+bool
+subi_interp_any_in_main_runtime(void)
+{
+    return atomic_load(&in_main_runtime) > 0;
+}
+
 void
 subi__interps_forget(void)
 {
     subi__lock_init(&main_lock);
     subi__table_forget(&interps);
     atomic_store(&no_more_runs, false);
+    atomic_store(&in_main_runtime, 0);
 }
 
 int64_t
@@ -452,6 +477,9 @@ subi_interp_end_close(subi_interp *i, bool closed)
         return;
     }
     if (closed) {
+        if (i->exports.ending == NULL) {  // else it lingers
+            subi__interp_ended(i);
+        }
         subi__table_unlist(&interps, &i->entry);
         subi__syncs_owner_ended(&(subi__owner){.interp = i->entry.id});
         subi__channels_sender_closed(i->entry.id);
@@ -468,6 +496,7 @@ subi_interp_end_close(subi_interp *i, bool closed)
 void
 subi_interp_discard(subi_interp *i)
 {
+    subi__interp_ended(i);
     subi__table_unlist(&interps, &i->entry);
     subi__lock_acquire(&i->lock);
     assert(i->state == SUBI_STATE_RUNNING);

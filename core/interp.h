@@ -10,6 +10,9 @@
 
 void subi__interps_forget(void);  // in the child of a fork
 
+// When nothing is left of an interpreter but its record.
+void subi__interp_ended(const subi_interp *i);
+
 subi__exports *subi__interp_exports(subi_interp *i);
 subi__usage *subi__interp_usage(subi_interp *i);
 

@@ -101,6 +101,7 @@ end_lingering(subi_interp *i)
         link_lingering(i);
         return false;
     }
+    subi__interp_ended(i);
     subi_interp_drop(i);
     return true;
 }

@@ -17,7 +17,7 @@ typedef struct subi__ring {
 
 subi_result subi__ring_grow(subi__ring *r);
 
-// Of one that has a place: where one was just taken out.
+// Of one that has a place.
 static inline void
 subi__ring_append(subi__ring *r, const subi_message *m)
 {

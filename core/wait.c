@@ -172,11 +172,15 @@ spin_time(void)
     return spin < SPIN_LEAST ? SPIN_LEAST : spin > SPIN_WORTH ? SPIN_WORTH : spin;
 }
 
+// A trial that has paid off counts for all waits before.
 static void
-count_wait(int64_t started)
+count_wait(int64_t started, bool spun)
 {
     int64_t took = subi_now() - started;
     took = took < WAIT_COUNTED_MOST ? took : WAIT_COUNTED_MOST;
+    if (spun && average_wait > SPIN_WORTH) {
+        average_wait = took;
+    }
     average_wait += (took - average_wait) / 8;
 }
 
@@ -213,10 +217,11 @@ subi__park(subi__wait *w, int64_t deadline)
             subi__spin_hint();
         }
     }
-    if (!is_woken(w)) {
+    bool spun = is_woken(w);
+    if (!spun) {
         r = sleep_on(w, deadline);
     }
-    count_wait(started);
+    count_wait(started, spun);
     subi__wait_ends();
     return is_woken(w) ? SUBI_OK : r;
 }

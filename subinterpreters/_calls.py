@@ -204,8 +204,7 @@ class Worker:
     def finish(self, timeout: float | None) -> None:
         """Wait until all that was submitted is done; nothing can be submitted any more."""
         end = None if timeout is None else time.monotonic() + _seconds(timeout)
-        while not self._finish_if_done():
-            last: Any = self._last
+        while (last := self._finish_if_done()) is not None:
             if self.is_here():
                 raise InterpreterError("what was submitted is not done, and waits for the caller")
             left = None if end is None else max(end - time.monotonic(), 0)
@@ -213,12 +212,18 @@ class Worker:
                 raise TimeoutError("what was submitted to the interpreter is not done")
         self._executor.shutdown(wait=not self.is_here())
 
-    def _finish_if_done(self) -> bool:
+    def _finish_if_done(self) -> Future[Any] | None:
+        """Return what is not done; if there is nothing, nothing can be submitted any more."""
         with self._lock:
-            self._finished = self._last is None or self._last.done()
+            last = self._last
+            self._finished = last is None or last.done()
             if self._finished:
-                self._last = None  # which may have much
-            return self._finished
+                self._last = last = None  # which may have much
+            return last
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
 
     def is_here(self) -> bool:
         """Return whether its thread is the caller's: this is a callback of a future."""
@@ -246,6 +251,11 @@ def _worker(interp: Interpreter) -> Worker:
         if worker is None:
             interp.is_running()  # raises if it is closed
             interp._worker = worker = Worker(interp)
+            try:
+                interp.is_running()  # if not now, close() sees the worker
+            except InterpreterClosedError:
+                worker.finish(None)
+                raise
         return worker
 
 

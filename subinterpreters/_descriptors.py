@@ -40,11 +40,11 @@ def _raw(descriptor: _Descriptor, mode: str, name: str | bytes | None) -> io.Fil
         seekable = "a" in mode and os.path.isfile(fd)
         position = os.lseek(fd, 0, os.SEEK_CUR) if seekable else 0
         file = io.FileIO(fd, mode)
-        if seekable:  # it went to the end
-            file.seek(position)
     except BaseException:
         os.close(fd)
         raise
+    if seekable:  # it went to the end
+        file.seek(position)
     if name is not None:
         file.name = name
     return file

@@ -197,7 +197,7 @@ SUBI_EXPORT subi_result subi_channel_send(subi_channel *c, int64_t interp, subi_
 SUBI_EXPORT subi_result subi_channel_recv(subi_channel *c, int64_t interp, subi_message *m,
                                           int64_t deadline);
 
-// Moves *m, which was received from the channel, back to where it was: the next receiver gets it, even if there are
+// Moves *m, which was received from the channel, back, in front of all others: the next receiver gets it, even if there are
 // more than the capacity then. If it was the last one of a channel that is closed for sending, that is
 // open for receiving again. What one receiver has taken is put back without an allocation. On any result but
 // SUBI_OK *m still belongs to the caller.

@@ -50,6 +50,10 @@ SUBI_EXPORT subi_interp *subi_interp_find(const void *native);
 // The ids of all interpreters that are not closing or closed, ascending; the caller frees *ids.
 SUBI_EXPORT subi_result subi_interp_list(int64_t **ids, size_t *count);
 
+// Whether there is any of kind own or shared that has not ended, also one that is being made or closed, or that
+// lingers.
+SUBI_EXPORT bool subi_interp_any_in_main_runtime(void);
+
 SUBI_EXPORT int64_t subi_interp_id(const subi_interp *i);
 SUBI_EXPORT subi_kind subi_interp_kind(const subi_interp *i);
 SUBI_EXPORT const char *subi_interp_name(const subi_interp *i);  // "" when it has none

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -834,6 +835,35 @@ def test_close_right_after_submit() -> None:
             interp.close()
             assert {each.result(WAIT) for each in runs} <= {"refused", "done"}
             assert not threads_of(interp)
+
+
+def test_the_first_submit_when_it_is_closed() -> None:
+    for _ in range(100):
+        interp = create()
+        ready = threading.Barrier(2)
+
+        def submit(interp: Interpreter = interp, ready: Any = ready) -> None:
+            ready.wait()
+            with suppress(InterpreterClosedError):
+                interp.submit(abs, -1).result(WAIT)
+
+        run = start(submit)
+        ready.wait()
+        interp.close()
+        run.result(WAIT)
+        assert not threads_of(interp)
+
+
+def test_closing_on_two_threads_after_submit() -> None:
+    for _ in range(100):
+        interp = create()
+        for _ in range(20):
+            last = interp.submit(abs, -1)
+        runs = [start(interp.close, timeout=None) for _ in range(2)]
+        for run in runs:
+            run.result(WAIT)
+        assert last.done()
+        assert not threads_of(interp)
 
 
 @pytest.mark.parametrize("call", ["submit", "call"])

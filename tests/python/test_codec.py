@@ -268,6 +268,18 @@ with tempfile.TemporaryDirectory() as folder:
     import while_it_is_received
     assert while_it_is_received.enabled
 assert gc.isenabled()
+collections = []
+gc.callbacks.append(lambda phase, info: collections.append(phase))
+gc.collect()
+collections.clear()
+send.send(many)
+assert not collections
+big = recv.recv()
+del big
+assert not collections
+send.send([send, many])
+recv.recv()
+assert collections
 before = gc.get_stats()[0]["collections"]
 kept = []
 for _ in range(10):

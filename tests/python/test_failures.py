@@ -360,23 +360,38 @@ def test_memory_that_is_traced(isolation: str) -> None:
     """Where the two would end in a crash or hang, the one is refused while there is the other."""
     run_script(
         """
-        import sys, tracemalloc
+        import sys, time, tracemalloc
         import subinterpreters as si
         isolation, together = sys.argv[1], sys.argv[2] == "True"
 
         def refused(error, text, function, *args, **kwargs):
             try:
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
             except error as raised:
                 assert not together and text in str(raised), raised
             else:
                 assert together
+                return result
 
         with si.create(isolation=isolation) as interp:
             interp.exec("import json")
-            refused(RuntimeError, "1 are open", tracemalloc.start, 5)
+            refused(RuntimeError, "interpreters", tracemalloc.start, 5)
             assert tracemalloc.is_tracing() == together
             interp.exec("text = json.dumps([{str(i): i} for i in range(1000)])")
+            recv, send = si.create_channel()
+            interp.prepare_main(send=send)
+            interp.exec("send.send_buffer(bytearray(1000)); del send")
+            view = recv.recv()
+        tracemalloc.stop()
+        refused(RuntimeError, "interpreters", tracemalloc.start, 5)  # the view keeps it from ending
+        tracemalloc.stop()
+        del view
+        end = time.monotonic() + 20
+        while not tracemalloc.is_tracing() and time.monotonic() < end:
+            try:
+                tracemalloc.start(5)
+            except RuntimeError:
+                time.sleep(0.001)
         tracemalloc.stop()
         tracemalloc.start(5)
         assert tracemalloc.get_traceback_limit() == 5
