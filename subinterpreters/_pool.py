@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -48,6 +49,16 @@ class _Future(Future):
         super().cancel()
         self.set_running_or_notify_cancel()
         return True
+
+    _results: Any = None
+
+    def result(self, timeout: float | None = None) -> Any:
+        if self._state == "PENDING" and self._task is not None:
+            end = None if timeout is None else time.monotonic() + timeout
+            self._task.wait(self._results, timeout)
+            if end is not None:
+                timeout = max(end - time.monotonic(), 0)
+        return super().result(timeout)
 
     def running(self) -> bool:
         return self._task is not None and not self.done() and self._task.is_running()
@@ -96,6 +107,7 @@ class InterpreterPoolExecutor(Executor):
         with self._lock:
             if self._shutdown:
                 raise RuntimeError("cannot schedule new futures after shutdown")
+            future._results = self._results
             future._task = _submit_task(self._submit_end, future, fn, args, kwargs)
             if len(self._threads) < self._max and len(self._tasks) > 0:
                 self._start_worker()

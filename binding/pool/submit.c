@@ -65,7 +65,63 @@ task_is_running(PyObject *self, PyObject *unused)
     return PyBool_FromLong(atomic_load(&task_of(self)->state) == TASK_RUNNING);
 }
 
+static void complete(module_state *state, task *t);
+
+// Takes what has come back until this task is done: what wakes this thread is the worker itself. Another
+// thread may complete it meanwhile, which then wakes it.
+static subi_result
+wait_for(module_state *state, task *t, subi_channel *done, int64_t deadline)
+{
+    subi_result r = SUBI_OK;
+    subi_message m;
+    while (t->future != NULL && r == SUBI_OK) {
+        r = subi_channel_recv(done, SUBI_NOBODY, &m, SUBI_TRY);
+        if (r == SUBI_EMPTY) {
+            Py_BEGIN_ALLOW_THREADS
+            r = subi_channel_recv_in_front(done, SUBI_NOBODY, &m, deadline);
+            Py_END_ALLOW_THREADS
+        }
+        if (r == SUBI_OK) {
+            task *other = subi_task_of(&m);
+            complete(state, other);
+            subi_task_drop(other);
+        }
+        else if (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0) {
+            r = SUBI_OK;
+        }
+    }
+    return r;
+}
+
+PyDoc_STRVAR(task_wait_doc,
+             "wait($self, done, timeout=None, /)\n--\n\n"
+             "Wait until it is done, or its future is about to be.\n\n"
+             "Args:\n"
+             "    done: the receiving end of the channel that tasks come back through.\n"
+             "    timeout: seconds, or None.");
+
+static PyObject *
+task_wait(PyObject *self, PyObject *args)
+{
+    module_state *state = get_state_of(self);
+    PyObject *end, *timeout = NULL;
+    int64_t deadline;
+    if (state == NULL || !PyArg_ParseTuple(args, "O!|O:wait", state->recv_channel_type, &end, &timeout) ||
+        subi_parse_timeout(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    task *t = task_of(self);
+    if (t->waiter != NULL || deadline == SUBI_TRY) {
+        Py_RETURN_NONE;  // one thread does that at a time
+    }
+    t->waiter = subi_thread_self();
+    subi_result r = wait_for(state, t, subi_channel_of(end), deadline);
+    t->waiter = NULL;
+    return r == SUBI_INTERRUPTED ? NULL : Py_NewRef(Py_None);
+}
+
 static PyMethodDef task_methods[] = {
+    {"wait", task_wait, METH_VARARGS, task_wait_doc},
     {"cancel", task_cancel, METH_NOARGS,
      "cancel($self, /)\n--\n\nKeep it from being done; whether that was possible."},
     {"is_running", task_is_running, METH_NOARGS,
@@ -170,6 +226,9 @@ static void
 complete(module_state *state, task *t)
 {
     PyObject *future = take_future(t);
+    if (t->waiter != NULL && t->waiter != subi_thread_self()) {
+        subi_thread_interrupt(t->waiter);
+    }
     PyObject *obj = future != NULL ? outcome_of(state, t) : NULL, *done = NULL;
     if (obj != NULL) {
         done = PyObject_CallMethod(future, "set_result", "O", obj);

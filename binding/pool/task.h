@@ -20,6 +20,7 @@ typedef struct task {
     _Atomic int state;            // atomic: changes once, from TASK_WAITING
     subi_message call;            // a tuple: what is called, args, a dict of keyword args
     run run;                      // the worker's; then, by way of the channel, the submitter's
+    subi_thread *waiter;          // who waits for it, see submit.c; borrowed; touched as future is
     PyObject *future;             // a reference; touched only in the submitter's interpreter; may be NULL
 } task;
 
