@@ -175,6 +175,30 @@ perform_within_limit(native *n, run *r, PyThreadState *tstate)
 #endif
 }
 
+// What a run leaves, on its thread.
+static void
+clean_up(subi_interp *i, native *n)
+{
+    subi_exports_drain(i);
+    subi_interrupt_drop();
+    if (n->interrupted) {
+        subi_import_locks_release();
+    }
+}
+
+void
+subi_run_task(subi_interp *i, run *r)
+{
+    native *n = subi_interp_data(i);
+    PyThreadState *tstate = n->current;
+    n->interrupted = false;
+    atomic_fetch_add(&n->runs, 1);
+    perform(n, r);
+    n->current = NULL;  // nobody interrupts it any more
+    clean_up(i, n);
+    n->current = tstate;
+}
+
 void
 subi_run_here(subi_interp *i, run *r)
 {
@@ -198,12 +222,8 @@ subi_run_here(subi_interp *i, run *r)
     if (n->output != 0) {
         subi_output_end(n->output);
     }
-    subi_exports_drain(i);
     n->current = NULL;  // nobody interrupts it any more
-    subi_interrupt_drop();
-    if (n->interrupted) {
-        subi_import_locks_release();
-    }
+    clean_up(i, n);
     subi_thread_state_detach();
 }
 

@@ -43,6 +43,9 @@ void subi_run_fini(run *r);
 // See runtime.h. Runs r in interpreter i.
 void subi_run_here(subi_interp *i, run *r);
 
+// Within a run of interpreter i, on its thread: performs r as a run of its own number.
+void subi_run_task(subi_interp *i, run *r);
+
 // A message with the items of a dict, for run.shared: keys must be str. -1 with an exception set.
 // check, if not NULL, is asked about each value first: -1 with an exception set refuses it.
 int subi_run_pack(module_state *state, PyObject *dict,

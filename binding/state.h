@@ -32,6 +32,7 @@ typedef struct module_state {
     PyTypeObject *sync_types[SUBI_BARRIER + 1];  // by subi_sync_kind
     PyTypeObject *notifier_type;
     PyTypeObject *operation_type;
+    PyTypeObject *task_type;
     PyTypeObject *interpreter_id_type;
     PyTypeObject *channel_id_type;
 

@@ -2,6 +2,7 @@
 //
 // All waiting on channels. The order of locking and the two passes are those of Go's select.
 #include "select.h"
+#include "subinterp_runtime.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,7 +135,7 @@ wait_for_one(subi__selection *s, int64_t deadline, size_t *chosen)
     bool waits = r == SUBI_EMPTY && deadline != SUBI_TRY;
     if (waits) {
         memset(s->nodes, 0, s->count * sizeof(*s->nodes));
-        subi__selection_link(s, &w, NULL, &wakes);
+        subi__selection_link(s, &w, s->in_front ? s->nodes : NULL, &wakes);
     }
     subi__selection_unlock(s);
     subi__wake(&wakes);
@@ -159,14 +160,16 @@ wait_for_one(subi__selection *s, int64_t deadline, size_t *chosen)
     return winner->result;
 }
 
-subi_result
-subi_select(subi_case *cases, size_t count, int64_t interp, int64_t deadline, size_t *chosen)
+static subi_result
+select_one(subi_case *cases, size_t count, bool in_front, int64_t interp, int64_t deadline,
+           size_t *chosen)
 {
     subi__node nodes[CASES_ON_STACK];
     subi_channel *order[CASES_ON_STACK];
     size_t turns[CASES_ON_STACK] = {0};
     subi__selection s = {.cases = cases,
                          .count = count,
+                         .in_front = in_front,
                          .interp = interp,
                          .nodes = nodes,
                          .order = order,
@@ -195,4 +198,18 @@ subi_select(subi_case *cases, size_t count, int64_t interp, int64_t deadline, si
         free(s.turns);
     }
     return r;
+}
+
+subi_result
+subi_select(subi_case *cases, size_t count, int64_t interp, int64_t deadline, size_t *chosen)
+{
+    return select_one(cases, count, false, interp, deadline, chosen);
+}
+
+subi_result
+subi_channel_recv_in_front(subi_channel *c, int64_t interp, subi_message *m, int64_t deadline)
+{
+    subi_case k = {.channel = c, .end = SUBI_RECV, .message = m};
+    size_t chosen;
+    return select_one(&k, 1, true, interp, deadline, &chosen);
 }

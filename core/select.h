@@ -13,6 +13,7 @@
 typedef struct subi__selection {
     subi_case *cases;
     size_t count;
+    bool in_front;  // whether it waits before those that wait already; for one case
     int64_t interp;
     subi__node *nodes;     // nodes[i] is for cases[i]
     subi_channel **order;  // the cases' channels without repetition, in the order of locking

@@ -54,6 +54,10 @@ SUBI_EXPORT subi_result subi_interp_list(int64_t **ids, size_t *count);
 // lingers.
 SUBI_EXPORT bool subi_interp_any_in_main_runtime(void);
 
+// As subi_channel_recv, but before the receivers that wait already.
+SUBI_EXPORT subi_result subi_channel_recv_in_front(subi_channel *c, int64_t interp, subi_message *m,
+                                                   int64_t deadline);
+
 SUBI_EXPORT int64_t subi_interp_id(const subi_interp *i);
 SUBI_EXPORT subi_kind subi_interp_kind(const subi_interp *i);
 SUBI_EXPORT const char *subi_interp_name(const subi_interp *i);  // "" when it has none
