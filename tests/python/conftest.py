@@ -21,7 +21,7 @@ def whatever_is_open() -> set[str]:
 def keep_what_is_left() -> None:
     """Have the collections after each test look at what is made from now on.
 
-    pytest keeps more and more, of each test: to look at that after each would take half of the time of all.
+    pytest keeps more and more of each test, and to look at all of that after each takes time.
     """
     gc.collect()
     gc.freeze()
