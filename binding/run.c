@@ -120,7 +120,9 @@ call(PyObject *ns, run *r)
         result = PyObject_Call(callable, args, named);
     }
     Py_DECREF(parts);
-    int sent = result != NULL ? subi_encode(state, result, &r->result) : -1;
+    int sent = result == NULL   ? -1
+               : r->keep_arrays ? subi_encode_result(state, result, &r->result)
+                                : subi_encode(state, result, &r->result);
     Py_XDECREF(result);
     return sent;
 }

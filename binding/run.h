@@ -23,6 +23,7 @@ typedef struct run {
     const subi_message *code;  // code that does, as subi_script_describe has it; or NULL
     const subi_message *call;  // a tuple: what is called, args, a dict of keyword args; or NULL
     failure_parts wanted;      // of an exception
+    bool keep_arrays;          // in the result, see subi_encode_result
     int64_t deadline;          // until when to wait while another thread runs it
     PyObject *begin;  // called with the run's number before it begins: what it raises, prevents
                       // the run; or NULL

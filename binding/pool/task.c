@@ -15,7 +15,7 @@ subi_task_new(subi_message *call)
     atomic_init(&t->state, TASK_WAITING);
     t->call = *call;
     *call = subi_message_none();
-    t->run = (run){.call = &t->call, .wanted = FAILURE_WITH_EXCEPTION};
+    t->run = (run){.call = &t->call, .wanted = FAILURE_WITH_EXCEPTION, .keep_arrays = true};
     t->run.result = subi_message_none();
     return t;
 }
