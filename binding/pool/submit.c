@@ -231,7 +231,7 @@ complete(module_state *state, task *t)
     }
     PyObject *obj = future != NULL ? outcome_of(state, t) : NULL, *done = NULL;
     if (obj != NULL) {
-        done = PyObject_CallMethod(future, "set_result", "O", obj);
+        done = PyObject_CallMethod(future, "set_result", "(O)", obj);
     }
     else if (future != NULL) {
         obj = PyErr_GetRaisedException();
