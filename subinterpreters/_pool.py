@@ -16,7 +16,7 @@ from concurrent.futures import Executor, Future
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from concurrent.futures.thread import BrokenThreadPool
 from contextlib import suppress
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from subinterpreters import (
     _calls,
@@ -30,6 +30,7 @@ from subinterpreters._subinterpreters import (
 )
 
 _T = TypeVar("_T")
+Isolation: TypeAlias = Literal["own", "private", "shared"]
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
@@ -278,7 +279,7 @@ class InterpreterPoolExecutor(Executor):
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         *,
-        isolation: Literal["own", "private", "shared"] | None = None,
+        isolation: Isolation | None = None,
         max_tasks_per_child: int | None = None,
         name: str = "",
         cancel_running: bool = False,

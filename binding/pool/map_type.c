@@ -87,7 +87,7 @@ static int
 add(module_state *state, map_object *m, PyObject *arguments)
 {
     subi_message message = subi_message_none();  // which no tuple is
-    if (subi_encode(state, arguments, &message) < 0) {
+    if (subi_encode_keeping_arrays(state, arguments, &message) < 0) {
         if (!PyErr_ExceptionMatches(PyExc_Exception) || keep_error(m) < 0) {
             return -1;
         }

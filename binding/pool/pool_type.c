@@ -132,7 +132,7 @@ make_task(module_state *state, pool_object *po, PyObject *callable, PyObject *ar
     t->is_named = PyDict_GET_SIZE(named) > 0;
     PyObject *arguments = t->is_named ? PyTuple_Pack(2, args, named) : Py_NewRef(args);
     t->callee = arguments != NULL ? subi_callees_find(state, &po->callees, callable) : NULL;
-    if (t->callee == NULL || subi_encode(state, arguments, &t->arguments) < 0) {
+    if (t->callee == NULL || subi_encode_keeping_arrays(state, arguments, &t->arguments) < 0) {
         t->arguments = subi_message_none();
         subi_task_drop(t);
         t = NULL;

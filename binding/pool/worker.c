@@ -62,7 +62,8 @@ perform_call(void *arg)
     one_call *c = arg;
     PyObject *result = call(c);
     c->result = subi_message_none();
-    c->succeeded = result != NULL && subi_encode(c->w->state, result, &c->result) == 0;
+    c->succeeded =
+        result != NULL && subi_encode_keeping_arrays(c->w->state, result, &c->result) == 0;
     if (!c->succeeded) {
         c->failure = (subi_failure){.text = subi_message_none()};
         subi_failure_capture(&c->failure, FAILURE_WITH_EXCEPTION);
