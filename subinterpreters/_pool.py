@@ -16,7 +16,7 @@ from concurrent.futures import Executor, Future
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from concurrent.futures.thread import BrokenThreadPool
 from contextlib import suppress
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from subinterpreters import (
     _calls,
@@ -30,7 +30,9 @@ from subinterpreters._subinterpreters import (
 )
 
 _T = TypeVar("_T")
-Isolation: TypeAlias = Literal["own", "private", "shared"]
+
+if TYPE_CHECKING:
+    Isolation: TypeAlias = Literal["own", "private", "shared"]
 
 _LOGGER = logging.getLogger("concurrent.futures")
 

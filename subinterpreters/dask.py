@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed import Worker, WorkerPlugin
 
-from subinterpreters._pool import InterpreterPoolExecutor, Isolation
+from subinterpreters._pool import InterpreterPoolExecutor
+
+if TYPE_CHECKING:
+    from subinterpreters._pool import Isolation
 
 __all__ = ["InterpreterPoolPlugin"]
 

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 from joblib._parallel_backends import FallbackToBackend, SequentialBackend, ThreadingBackend
@@ -18,7 +18,10 @@ from joblib.parallel import AutoBatchingMixin, ParallelBackendBase
 
 from subinterpreters import _joblib_worker
 from subinterpreters._joblib_worker import Packed, call_batch, pack, unpack
-from subinterpreters._pool import InterpreterPoolExecutor, Isolation
+from subinterpreters._pool import InterpreterPoolExecutor
+
+if TYPE_CHECKING:
+    from subinterpreters._pool import Isolation
 
 __all__ = ["SubinterpretersBackend", "register", "shutdown"]
 
