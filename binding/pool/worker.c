@@ -219,7 +219,8 @@ next_task(worker *w, task **t)
     subi_message m;
     subi_result r;
     subi_known_callees_trim(&w->callees, false);
-    while ((r = subi_blocking_recv(w->state, w->pool->tasks, &m, SUBI_FOREVER)) ==
+    // the one that has waited for the shortest time gets the next task: it may even spin
+    while ((r = subi_blocking_recv_in_front(w->state, w->pool->tasks, &m, SUBI_FOREVER)) ==
                SUBI_INTERRUPTED &&
            !PyErr_ExceptionMatches(PyExc_SystemExit)) {
         PyErr_Clear();
