@@ -330,10 +330,10 @@ class InterpreterPoolExecutor(Executor):
     def _check(self) -> None:
         if self._workers.broken is not None:
             raise BrokenInterpreterPool(*self._workers.broken.args) from self._workers.broken
-        if self._workers.closed:
-            raise RuntimeError("cannot schedule new futures after shutdown")
         if _ending:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        if self._workers.closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
 
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         """Let a worker call a function.
