@@ -40,7 +40,8 @@ class _Pools:
         with self._lock:
             dropped = None
             if self._kept is None or key != self._key:
-                dropped, self._kept = self._kept, InterpreterPoolExecutor(n_jobs, **options)
+                pool = InterpreterPoolExecutor(n_jobs, cancel_running=True, **options)
+                dropped, self._kept = self._kept, pool
                 self._key = key
             pool = self._kept
             self._users[pool] = self._users.get(pool, 0) + 1
@@ -159,14 +160,9 @@ class SubinterpretersBackend(AutoBatchingMixin, ParallelBackendBase):  # type: i
             raise
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Cancel what waits for a worker. What runs goes on; the next call gets other workers then."""
-        pool = self._pool
-        running = [future for future in list(self._futures) if not future.cancel()]
-        if pool is not None and not all(future.done() for future in running):
-            _pools.drop(pool)
-            if ensure_ready:
-                self.terminate()
-                self.configure(self.parallel.n_jobs, self.parallel, **self.parallel._backend_kwargs)
+        """Cancel what waits and interrupt what runs; the pool replaces workers that do not react."""
+        for future in list(self._futures):
+            future.cancel()
 
     def terminate(self) -> None:
         pool, self._pool = self._pool, None
