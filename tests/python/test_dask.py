@@ -9,7 +9,7 @@ from test_packages import need
 BEGIN = """
 import dask
 import subinterpreters
-from subinterpreters._pool import InterpreterPoolExecutor
+from subinterpreters import InterpreterPoolExecutor
 
 def where(*unused):
     import os, subinterpreters
