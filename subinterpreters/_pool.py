@@ -12,7 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from concurrent.futures.thread import BrokenThreadPool
 from contextlib import suppress
@@ -32,7 +32,9 @@ from subinterpreters._subinterpreters import (
 _T = TypeVar("_T")
 
 if TYPE_CHECKING:
-    Isolation: TypeAlias = Literal["own", "private", "shared"]
+    Isolation: TypeAlias = Literal["own", "private", "shared", "auto"]
+
+ISOLATIONS = ("own", "private", "shared", "auto")
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
@@ -242,7 +244,7 @@ with suppress(RuntimeError):  # it has begun
 os.register_at_fork(after_in_child=_all.clear)
 
 
-class InterpreterPoolExecutor(Executor):
+class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor has to be one
     """An executor whose workers are interpreters: calls run in parallel, in one process.
 
     It can stand wherever another executor of concurrent.futures can. The functions of a pool that is
@@ -292,13 +294,26 @@ class InterpreterPoolExecutor(Executor):
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
-        if max_tasks_per_child is not None and operator.index(max_tasks_per_child) <= 0:
-            raise ValueError("max_tasks_per_child must be >= 1")
+        if max_tasks_per_child is not None:
+            if not isinstance(max_tasks_per_child, int):
+                raise TypeError("max_tasks_per_child must be an integer")
+            if max_tasks_per_child <= 0:
+                raise ValueError("max_tasks_per_child must be >= 1")
+        if not isinstance(name, str) or not isinstance(thread_name_prefix, str):
+            raise TypeError("name and thread_name_prefix must be str")
+        if isolation is not None and not isinstance(isolation, str):
+            raise TypeError(f"isolation must be a str or None, got {isolation!r}")
+        if isolation not in (*ISOLATIONS, None):
+            raise ValueError(f"isolation must be one of {ISOLATIONS} or None, got {isolation!r}")
+        initargs = tuple(initargs)
         self._max_workers = max_workers
         self._thread_name_prefix = (
             thread_name_prefix or name or f"InterpreterPoolExecutor-{next(self._counter)}"
         )
         self._cancel_running = cancel_running
+        self._running: weakref.WeakSet[_Future[Any]] = (
+            weakref.WeakSet()
+        )  # if these can be cancelled
 
         def make(thread_name: str) -> Interpreter:
             return create(isolation=isolation, name=thread_name)
@@ -315,17 +330,10 @@ class InterpreterPoolExecutor(Executor):
         _all.add(workers)
         weakref.finalize(self, workers.close).atexit = False
 
-    @property
-    def _threads(self) -> set[threading.Thread]:
-        return self._workers.threads
-
-    @property
-    def _broken(self) -> BrokenInterpreterPool | None:
-        return self._workers.broken
-
-    @property
-    def _shutdown(self) -> bool:
-        return self._workers.closed
+    if not TYPE_CHECKING:  # the base class has these as attributes
+        _threads = property(lambda self: self._workers.threads)
+        _broken = property(lambda self: self._workers.broken)
+        _shutdown = property(lambda self: self._workers.closed)
 
     def _check(self) -> None:
         if self._workers.broken is not None:
@@ -364,6 +372,8 @@ class InterpreterPoolExecutor(Executor):
     ) -> Future[_T]:
         future: _Future[_T] = _Future()
         future._interrupts = self._cancel_running
+        if self._cancel_running:
+            self._running.add(future)
         with self._lock:
             self._check()
             try:
@@ -478,6 +488,9 @@ class InterpreterPoolExecutor(Executor):
             cancel_futures: whether calls that have not begun are cancelled.
         """
         self._workers.close(cancel_futures)
+        if cancel_futures:
+            for future in list(self._running):
+                future.cancel()
         if wait:
             self._workers.join()
 
@@ -489,6 +502,10 @@ class InterpreterPoolExecutor(Executor):
         and `given_up`, workers that were replaced.
         """
         return {"workers": self._workers.count(), **self._pool.counts()}
+
+    def __repr__(self) -> str:
+        name = f"{self._thread_name_prefix!r}, max_workers={self._max_workers}"
+        return f"<{type(self).__name__} {name}{', shut down' if self._shutdown else ''}>"
 
     def __reduce__(self) -> Any:
         raise TypeError(
