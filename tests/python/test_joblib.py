@@ -120,13 +120,13 @@ def test_failures_timeouts_and_forks_leave_the_next_call_unharmed():
         # what does not react holds nobody up
         began = time.monotonic()
         try:
-            Parallel(timeout=0.3)(delayed(time.sleep)(n) for n in (0, 3, 3))
+            Parallel(timeout=0.3)(delayed(time.sleep)(n) for n in (0, 30, 30))
         except multiprocessing.TimeoutError:
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < 15
         else:
             raise AssertionError
         assert Parallel()(delayed(times)(n) for n in range(4)) == [0, 3, 6, 9]
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 15
 
         assert Parallel()(delayed(times)(n) for n in range(3)) == [0, 3, 6]
         pid = os.fork()
