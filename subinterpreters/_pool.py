@@ -241,7 +241,14 @@ def _at_end() -> None:
 with suppress(RuntimeError):  # it has begun
     threading._register_atexit(_at_end)  # type: ignore[attr-defined]
 
-os.register_at_fork(after_in_child=_all.clear)
+
+def _after_fork_in_child() -> None:
+    for workers in list(_all):
+        workers.lock = threading.RLock()  # another thread may have had it
+    _all.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor has to be one
@@ -326,7 +333,6 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
             max_workers, self._thread_name_prefix, make, initialize, max_tasks_per_child or 0
         )
         self._pool = workers.pool
-        self._lock = workers.lock
         _all.add(workers)
         weakref.finalize(self, workers.close).atexit = False
 
@@ -374,10 +380,12 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         future._interrupts = self._cancel_running
         if self._cancel_running:
             self._running.add(future)
-        with self._lock:
+        with self._workers.lock:
             self._check()
             try:
                 future._task = self._pool.submit(future, timeout, fn, args, kwargs)
+            except InterpreterError:  # in the child of a fork
+                raise
             except Exception as error:  # noqa: BLE001
                 self._check()
                 future.set_exception(error)
@@ -435,7 +443,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
             task_timeout = _seconds(task_timeout)
         if task_timeout is not None or self._cancel_running:
             return self._map_futures(fn, source, timeout, size, task_timeout)
-        with self._lock:
+        with self._workers.lock:
             self._check()
             results = self._pool.map(
                 fn, source, size, chunksize or 0, self._max_workers, timeout, progress is not None
