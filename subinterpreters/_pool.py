@@ -23,6 +23,7 @@ from subinterpreters import (
 )  # its hook for the process's end comes before ours, so it is called later
 from subinterpreters._subinterpreters import (
     Interpreter,
+    InterpreterError,
     Pool,
     Task,
     _seconds,
@@ -120,6 +121,7 @@ class _Workers:
         self.prefix = prefix
         self.threads: set[threading.Thread] = set()
         self.lock = threading.RLock()  # a finalizer may shut it down at any time
+        self.process = os.getpid()
         self.closed = False
         self.broken: BrokenInterpreterPool | None = None
         self._make = make
@@ -342,6 +344,8 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         _shutdown = property(lambda self: self._workers.closed)
 
     def _check(self) -> None:
+        if self._workers.process != os.getpid():
+            raise InterpreterError("the pool belongs to the process that this one was forked from")
         if self._workers.broken is not None:
             raise BrokenInterpreterPool(*self._workers.broken.args) from self._workers.broken
         if _ending:
@@ -384,8 +388,6 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
             self._check()
             try:
                 future._task = self._pool.submit(future, timeout, fn, args, kwargs)
-            except InterpreterError:  # in the child of a fork
-                raise
             except Exception as error:  # noqa: BLE001
                 self._check()
                 future.set_exception(error)
