@@ -12,6 +12,8 @@ WERROR ?= true
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests import the same modules in thousands of interpreters: with this each of them compiles them again.
+unexport PYTHONDONTWRITEBYTECODE
 # Run installed code: a Python started here must not import ./subinterpreters.
 SAFE := PYTHONSAFEPATH=1
 
@@ -21,7 +23,7 @@ C_FILES = $(shell find core binding tests bench examples -name '*.[ch]' 2>/dev/n
 PY_DIRS = $(wildcard subinterpreters compat tests bench examples tools/requirements)
 
 .PHONY: help build venv demo test test-core fuzz libfuzzer test-libfuzzer refleaks tsan asan asan-python bench \
-    fmt lint clean distclean toolchain
+    bench-compare bench-publish fmt lint clean distclean toolchain
 .NOTPARALLEL:
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -38,7 +40,9 @@ help:
 	@echo 'make tsan           run the C tests under ThreadSanitizer'
 	@echo 'make asan           run the C tests under AddressSanitizer and UBSan'
 	@echo 'make asan-python    run Python tests under these, on PY'
-	@echo 'make bench          run the benchmarks on PY'
+	@echo 'make bench          run the benchmarks on PY; ARGS="startup messages" for some of them'
+	@echo 'make bench-compare  run them, and compare with the stored baseline'
+	@echo 'make bench-publish  put what was measured last into README.md and docs/'
 	@echo 'make fmt            format the C and Python sources'
 	@echo 'make lint           check formatting, style and types'
 	@echo 'make venv PY=3.14   make .venv/3.14 with the package and what its tests need'
@@ -111,6 +115,13 @@ demo:
 
 bench: .venv/$(PY)/.bench
 	@.venv/$(PY)/bin/python bench/run.py $(ARGS)
+
+# ARGS=build/bench/results.json compares what is there; ARGS='--store A.json B.json' makes these the baseline.
+bench-compare: .venv/$(PY)/.bench
+	@.venv/$(PY)/bin/python bench/compare.py $(ARGS)
+
+bench-publish: .venv/$(PY)/.bench
+	@.venv/$(PY)/bin/python bench/publish.py $(ARGS)
 
 # Tests. ARGS reaches pytest: make test-3.14 ARGS='-k channel'
 

@@ -1,85 +1,127 @@
 # SPDX-License-Identifier: MIT
-"""Answer the questions: a table, and JSON. Exit status 1 if a promise is broken.
+"""Run the scripts that ask questions, each in a process of its own; print tables, write JSON and plots.
 
-They are the functions in QUESTIONS of questions.py (against the standard library, which needs
-CPython 3.14), private.py and parallel.py.
+Exit status 1 if a promise is broken or a script fails.
 """
 
 import argparse
 import json
 import os
+import platform
+import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
+from typing import Any
 
-# It is the interpreters that are to run in parallel, not what numpy and others start by themselves.
-for library in ("OPENBLAS", "OMP", "MKL"):
-    os.environ[f"{library}_NUM_THREADS"] = "1"
+from common import report
+from common.harness import BENCH, ENVIRONMENT
 
-import parallel
-import private
-from harness import Result, Skipped, readable
-
-QUESTIONS = [*private.QUESTIONS, *parallel.QUESTIONS]
-if sys.version_info >= (3, 14):
-    import questions
-
-    QUESTIONS = [*questions.QUESTIONS, *QUESTIONS]
-
-
-def table(results: list[Result]) -> str:
-    """The results as a Markdown table."""
-    lines = [
-        "| question | ours | theirs | ratio | promised | | processes | others |",
-        "|---|--:|--:|--:|--:|---|--:|--:|",
-    ]
-    for result in results:
-        ours, theirs = list(result.seconds.values())[:2]
-        reference = "" if result.reference is None else f"{result.reference:.4g}"
-        lines.append(
-            f"| {result.question} | {readable(ours)} | {readable(theirs)} | {result.ratio:.4g} "
-            f"| <= {result.wanted:.4g} | {'ok' if result.ok else 'BROKEN'} "
-            f"| {reference} | {result.others:.0%} |"
-        )
-    return "\n".join(lines)
+SCRIPTS = (
+    "startup",
+    "dispatch",
+    "throughput",
+    "worker_memory",
+    "messages",
+    "arrays",
+    "scaling",
+    "port_scanner",
+    "calls",
+    "round_trips",
+    "queues",
+    "locks",
+    "creation",
+    "parallel_work",
+    "pipeline",
+)
+LIMIT_SECONDS = 600  # of a script
+OUT = BENCH.parent / "build" / "bench"
 
 
-def answer(asked: list[Callable[[], Result]]) -> list[Result]:
-    """Ask the questions; say which ones cannot be asked."""
-    results = []
-    for question in asked:
-        print(question.__name__, end=" ", file=sys.stderr, flush=True)
+class Failed(Exception):
+    """A script has failed; the message says how in one line."""
+
+
+def run_script(name: str, options: list[str], out: Path) -> dict[str, Any]:
+    """Run a script, and return what it has found."""
+    script, *questions = name.split(".", 1)
+    file = out / f"{script}.json"
+    file.unlink(missing_ok=True)
+    command = [sys.executable, str(BENCH / f"{script}.py"), *questions, *options]
+    print(name, file=sys.stderr, flush=True)
+    start = time.monotonic()
+    try:
+        status = subprocess.run(
+            [*command, "--json", str(file)],
+            env=os.environ | ENVIRONMENT,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{name} has taken more than {LIMIT_SECONDS} seconds") from None
+    if not file.exists():
+        raise Failed(f"{name} has failed with exit status {status}")
+    print(f"  {time.monotonic() - start:.0f} s", file=sys.stderr)
+    return json.loads(file.read_text())
+
+
+def run_all(names: list[str], options: list[str], out: Path) -> tuple[dict[str, Any], list[str]]:
+    """Run scripts; return the results, and what has failed."""
+    out.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {
+        "python": platform.python_version(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.machine()}",
+        "scripts": [],
+    }
+    failed = []
+    for name in names:
         try:
-            results.append(result := question())
-            print(f"    {result.ratio:.4g} (others {result.others:.0%})", file=sys.stderr)
-        except Skipped as reason:
-            print(f"skipped: {reason}", file=sys.stderr)
-    return results
+            results["scripts"].append(run_script(name, options, out))
+        except Failed as error:
+            failed.append(str(error))
+    (out / "results.json").write_text(json.dumps(results, indent=1))
+    return results, failed
+
+
+def broken(results: dict[str, Any]) -> bool:
+    """Whether a promise is."""
+    return any(
+        row["ratios"][side]["ratio"] > bound
+        for script in results["scripts"]
+        for row in script["results"]
+        for side, bound in row["promises"].items()
+    )
 
 
 def main() -> int:
     """Parse the command line, run, report."""
-    known = {question.__name__: question for question in QUESTIONS}
     parser = argparse.ArgumentParser(
-        description="Compare with the standard library, with processes, and two with one.",
-        epilog=f"The questions: {', '.join(known)}.",
+        description=__doc__,
+        epilog=f"Scripts: {', '.join(SCRIPTS)}. One question of a script: SCRIPT.QUESTION.",
     )
-    parser.add_argument("--json", type=Path, help="write the results to this file")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="questions; default all")
+    parser.add_argument("names", nargs="*", metavar="SCRIPT", help="default: all")
+    parser.add_argument("--rounds", type=int, help="at most so many, for a quick look")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder, default: %(default)s")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.names if name not in known]
+    unknown = [name for name in arguments.names if name.split(".")[0] not in SCRIPTS]
     if unknown:
-        parser.error(f"unknown question {unknown[0]!r}: choose from {', '.join(known)}")
-    results = answer([known[name] for name in arguments.names or known])
-    print(
-        f"CPython {sys.version.split()[0]}; times per operation, medians (two against one: the least)"
-    )
-    print("(processes: the ratio with two processes; others: their share of the processors)\n")
-    print(table(results))
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps([result.as_dict() for result in results], indent=2))
-    return 0 if all(result.ok for result in results) else 1
+        parser.error(f"unknown script {unknown[0]!r}: choose from {', '.join(SCRIPTS)}")
+    options = [] if arguments.rounds is None else ["--rounds", str(arguments.rounds)]
+    start = time.monotonic()
+    results, failed = run_all(arguments.names or list(SCRIPTS), options, arguments.out)
+    (arguments.out / "tables.md").write_text(report.page(results))
+    print(report.page(results))
+    for message in failed:
+        print(f"FAILED: {message}")
+    try:
+        from common import plots
+    except ImportError:
+        print("no plots: matplotlib is not installed")
+    else:
+        plots.write(results, arguments.out)
+    print(f"{time.monotonic() - start:.0f} seconds; JSON, tables and plots are in {arguments.out}")
+    return 1 if failed or broken(results) else 0
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ subi_backend_find(module_state *state, const char *name)
         return NULL;
     }
     PyErr_Format(PyExc_ValueError,
-                 "isolation must be 'own', 'private', 'shared', 'auto' or None, got '%.100s'", name);
+                 "isolation must be 'own', 'private', 'shared', 'auto' or None, got '%.100s'",
+                 name);
     return NULL;
 }
 

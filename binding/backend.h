@@ -32,6 +32,7 @@ typedef struct native {
     subi_thread *runner;             // its thread; borrowed
     bool interrupted;                // whether it has been
     _Atomic bool import_refused;     // atomic: see import_error.h; set by any of its threads
+    bool exiting;                    // whether it has been told to end, with SystemExit
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress
     _Atomic size_t
         visitors;          // atomic: interrupt.c: thread states that wait for its GIL to visit it

@@ -11,6 +11,7 @@
 #include "codec/codec.h"
 #include "creation.h"
 #include "errors.h"
+#include "import_error.h"
 #include "lifecycle.h"
 #include "registry.h"
 #include "stats.h"
@@ -606,7 +607,16 @@ is_shareable(PyObject *module, PyObject *obj)
     return PyBool_FromLong(subi_is_shareable(get_state(module), obj));
 }
 
+static PyObject *
+import_was_refused(PyObject *module, PyObject *unused)
+{
+    return PyBool_FromLong(subi_import_was_refused(get_state(module)));
+}
+
 PyMethodDef subi_interp_functions[] = {
+    {"_import_was_refused", import_was_refused, METH_NOARGS,
+     "_import_was_refused()\n--\n\n"
+     "Whether an import here was refused, since the extension module supports no interpreter of kind 'own'."},
     {"is_shareable", is_shareable, METH_O,
      "is_shareable(obj, /)\n--\n\n"
      "Whether concurrent.interpreters would call obj shareable: None, bool, int, float, bytes,\n"

@@ -31,6 +31,7 @@ class Options(argparse.Namespace):
     workers: int | None
     json: bool
     start_method: str  # only scan_multiprocessing.py has it
+    pool: str  # only scan_pool.py has it
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -24,6 +24,10 @@ VARIANTS = {
     "spawn": ["scan_multiprocessing.py", "--start-method", "spawn"],
     "forkserver": ["scan_multiprocessing.py", "--start-method", "forkserver"],
     "subinterpreters": ["scan_subinterpreters.py"],
+    "pool": ["scan_pool.py"],
+    "pool of processes": ["scan_pool.py", "--pool", "processes"],
+    "pool of multiprocessing": ["scan_pool.py", "--pool", "multiprocessing"],
+    "pool of threads": ["scan_pool.py", "--pool", "threads"],
 }
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -172,6 +176,10 @@ def test_bad_arguments_of_all(arguments: str, expected: str) -> None:
 def test_unknown_start_method() -> None:
     result = run("spawn", "--ports", "20000", "--start-method", "fork")
     assert "--start-method" in complaint(result, 2)
+
+
+def test_unknown_pool() -> None:
+    assert "--pool" in complaint(run("pool", "--ports", "20000", "--pool", "dirty"), 2)
 
 
 def test_a_host_of_yours(first: int) -> None:

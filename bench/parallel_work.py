@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Questions about two interpreters at a time, against one: they need 2 processors.
+"""The same work in two interpreters at a time, against one: this needs 2 processors.
 
 The reference is what two processes need for the same, against one: less cannot be had from this
-machine.
+machine. The least times count, since all processors are busy.
 """
 
-import json
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Self
 
-from harness import Measure, Result, Skipped, compare, need
+from common.harness import Measure, Result, judge, main, measure, need, need_version
 
 import subinterpreters
-
-PIPELINE = Path(__file__).parent.parent / "examples" / "pipeline" / "pipeline.py"
 
 # Code that is run once, and code that takes about a tenth of a second: short enough to find a moment
 # in which the processors have nothing else to do.
@@ -173,25 +169,26 @@ def two_against_one(question: str, isolation: str, code: tuple[str, str]) -> Res
         def in_processes(count: int) -> Measure:
             return lambda: together([worker.run for worker in workers[:count]])
 
-        result = compare(
-            question,
-            1.15,
-            40,
+        samples = measure(
+            {
+                "two": in_interpreters(2),
+                "one": in_interpreters(1),
+                "two processes": in_processes(2),
+                "one process": in_processes(1),
+            },
+            25,
             best=True,
-            two=in_interpreters(2),
-            one=in_interpreters(1),
-            processes=in_processes(2),
-            process=in_processes(1),
         )
     if failed:
         raise failed[0]
+    result = judge(question, samples, ("two", "one"), {"one": 1.15})
+    result.reference = samples.ratio("two processes", "one process").ratio
     return result
 
 
 def own_python() -> Result:
     """Pure Python work in interpreters with their own GIL."""
-    if sys.version_info < (3, 12):
-        raise Skipped("CPython 3.11 has no such interpreters")
+    need_version(12, "a GIL of its own")
     return two_against_one("pure Python in two own-GIL ones, against one", "own", PYTHON)
 
 
@@ -211,41 +208,5 @@ def package(name: str) -> Callable[[], Result]:
     return question
 
 
-def pipeline_side(name: str) -> Measure:
-    """Return a function that runs a variant of the pipeline, and returns its seconds."""
-    command = [sys.executable, PIPELINE, "--only", name]
-
-    def measure() -> float:
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-        return json.loads(done.stdout)["seconds"]
-
-    return measure
-
-
-def pipeline() -> Result:
-    """The pipeline over 500 MB, against one interpreter: at least 1.7 times as fast."""
-    need("numpy")
-    return compare(
-        "pipeline of 500 MB in two private ones, against one",
-        1 / 1.7,
-        5,
-        best=True,
-        private=pipeline_side("private interpreters"),
-        one=pipeline_side("one interpreter"),
-    )
-
-
-def pipeline_processes() -> Result:
-    """The pipeline, against processes of multiprocessing: with what it takes to start them."""
-    need("numpy")
-    return compare(
-        "pipeline of 500 MB, against multiprocessing (forkserver)",
-        1,
-        5,
-        best=True,
-        private=pipeline_side("private interpreters"),
-        forkserver=pipeline_side("multiprocessing (forkserver)"),
-    )
-
-
-QUESTIONS = [own_python, private_python, *map(package, TASKS), pipeline, pipeline_processes]
+if __name__ == "__main__":
+    main(__doc__, own_python, private_python, *map(package, TASKS))
