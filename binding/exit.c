@@ -182,12 +182,29 @@ watch_threads(void *arg)
     PyThread_release_lock(w->done);
 }
 
+// Calls a function of a module of ours, if that has been imported.
+static void
+call_if_imported(const char *module_name, const char *function)
+{
+    PyObject *name = PyUnicode_FromString(module_name);
+    PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
+    PyObject *result = module != NULL ? PyObject_CallMethod(module, function, NULL) : NULL;
+    if (PyErr_Occurred()) {
+        PyErr_WriteUnraisable(module);  // Ctrl-C
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+}
+
 // From threading: the main thread is done, other threads are about to be joined. The first call counts:
 // _calls.py registers it once more, so that it comes before concurrent.futures joins its threads.
 static PyObject *
 before_threads_are_joined(PyObject *module, PyObject *unused)
 {
     module_state *state = get_state(module);
+    call_if_imported("subinterpreters._pool",
+                     "_at_end");  // what was submitted to pools is performed
     if (state->watch != NULL || !other_threads_left()) {
         Py_RETURN_NONE;
     }
@@ -253,13 +270,7 @@ close_all(module_state *state, int64_t owner)
 static void
 hand_log_records_over(void)
 {
-    PyObject *name = PyUnicode_FromString("subinterpreters._logging");
-    PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
-    PyObject *result = module != NULL ? PyObject_CallMethod(module, "stop_all", NULL) : NULL;
-    Py_XDECREF(result);
-    Py_XDECREF(module);
-    Py_XDECREF(name);
-    PyErr_Clear();
+    call_if_imported("subinterpreters._logging", "stop_all");
 }
 
 // From atexit: only daemon threads of this interpreter may be alive.

@@ -123,7 +123,7 @@ class _Workers:
         self.lock = threading.RLock()  # a finalizer may shut it down at any time
         self.process = os.getpid()
         self.closed = False
-        self.broken: BrokenInterpreterPool | None = None
+        self.broken: tuple[str, BaseException | None] | None = None  # why
         self._make = make
         self._initialize = initialize
         self._most = most
@@ -185,15 +185,24 @@ class _Workers:
             return self.pool.work(interp, self._most)
 
     def _break(self, error: BaseException) -> None:
+        """Take no more tasks, since a worker could not go on."""
+        text, cause = str(error), error.__cause__
         if not isinstance(error, BrokenInterpreterPool):
+            cause = error
             text = f"a worker ended: {type(error).__name__}: {error}"
-            broken = BrokenInterpreterPool(f"{text}; the interpreter pool is not usable anymore")
-            broken.__cause__ = error
-            error = broken
+            text += "; the interpreter pool is not usable anymore"
         with self.lock:
-            self.broken = self.broken or error
-        self.pool.refuse(error)
+            self.broken = self.broken or (text, cause)
+        self.pool.refuse(self.make_error)
         self.pool.close()
+
+    def make_error(self) -> BrokenInterpreterPool:
+        """Return a new exception for each, since they have tracebacks of their own."""
+        assert self.broken is not None
+        text, cause = self.broken
+        error = BrokenInterpreterPool(text)
+        error.__cause__ = cause
+        return error
 
     def _leave(self, lost: bool) -> None:
         with self.lock:
@@ -339,7 +348,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         weakref.finalize(self, workers.close).atexit = False
 
     if not TYPE_CHECKING:  # the base class has these as attributes
-        _threads = property(lambda self: self._workers.threads)
+        _threads = property(lambda self: set(self._workers.threads))
         _broken = property(lambda self: self._workers.broken)
         _shutdown = property(lambda self: self._workers.closed)
 
@@ -347,7 +356,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         if self._workers.process != os.getpid():
             raise InterpreterError("the pool belongs to the process that this one was forked from")
         if self._workers.broken is not None:
-            raise BrokenInterpreterPool(*self._workers.broken.args) from self._workers.broken
+            raise self._workers.make_error()
         if _ending:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
         if self._workers.closed:

@@ -52,6 +52,17 @@ new_callee(subi_message *m)
     return c;
 }
 
+// Others may be objects that nobody wants to live longer than their tasks, or lead to some.
+static bool
+may_be_kept(PyObject *obj)
+{
+    if (PyCFunction_Check(obj)) {
+        PyObject *self = PyCFunction_GET_SELF(obj);
+        return self == NULL || PyModule_Check(self);
+    }
+    return PyFunction_Check(obj) || PyType_Check(obj);
+}
+
 static void
 keep(callees *all, size_t k, PyObject *obj, callee *c)
 {
@@ -81,7 +92,7 @@ subi_callees_find(module_state *state, callees *all, PyObject *obj)
         return all->kept[k].callee;
     }
     callee *c = new_callee(&m);
-    if (c != NULL) {
+    if (c != NULL && may_be_kept(obj)) {
         if (k == CALLEES_KEPT) {
             k = all->next++ % CALLEES_KEPT;
         }

@@ -211,9 +211,12 @@ is_ready(const map_object *m)
 static PyObject *
 raise_lost(map_object *m)
 {
-    PyObject *exc = m->pool->refused;
-    if (exc != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    if (m->pool->refused != NULL) {
+        PyObject *exc = PyObject_CallNoArgs(m->pool->refused);
+        if (exc != NULL) {
+            PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+            Py_DECREF(exc);
+        }
         return NULL;
     }
     PyObject *module = PyImport_ImportModule("concurrent.futures");

@@ -355,12 +355,14 @@ pool_complete(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(pool_refuse_doc,
-             "refuse($self, exception, /)\n--\n\n"
-             "Take what no worker has taken, and give it that exception; None: cancel it.");
+PyDoc_STRVAR(
+    pool_refuse_doc,
+    "refuse($self, make, /)\n--\n\n"
+    "Take what no worker has taken, and give it an exception that make() returns; None: cancel "
+    "it.");
 
 static void
-refuse(pool_object *po, task *t, PyObject *exception)
+refuse(pool_object *po, task *t, PyObject *make)
 {
     if (t->job != NULL) {
         atomic_fetch_sub(&po->pool->load, 1);
@@ -374,8 +376,8 @@ refuse(pool_object *po, task *t, PyObject *exception)
     PyObject *future = subi_task_take_future(t);
     t->is_back = true;
     subi_pool_wake_waiter(t);
-    if (future != NULL && exception != Py_None) {
-        tell_future(future, "set_exception", exception);
+    if (future != NULL && make != Py_None) {
+        subi_pool_set_exception(future, PyObject_CallNoArgs(make));
     }
     else if (future != NULL) {
         po->cancelled++;
@@ -389,13 +391,13 @@ refuse(pool_object *po, task *t, PyObject *exception)
 }
 
 static PyObject *
-pool_refuse(PyObject *self, PyObject *exception)
+pool_refuse(PyObject *self, PyObject *make)
 {
     pool_object *po = (pool_object *)self;
     task *t;
-    Py_XSETREF(po->refused, exception != Py_None ? Py_NewRef(exception) : NULL);
+    Py_XSETREF(po->refused, make != Py_None ? Py_NewRef(make) : NULL);
     while ((t = subi_pool_take(po->pool->tasks)) != NULL) {
-        refuse(po, t, exception);
+        refuse(po, t, make);
         subi_task_drop(t);
     }
     Py_RETURN_NONE;

@@ -21,7 +21,7 @@ typedef struct pool_object {
     task *timed;             // see deadlines.c
     subi_thread *completer;  // the thread in complete(); borrowed
     PyObject *lost;          // called when a worker is given up
-    PyObject *refused;       // what is refused gets this exception; NULL: it is cancelled
+    PyObject *refused;       // makes the exception of what is refused; NULL: that is cancelled
     uint64_t submitted, cancelled, timed_out, given_up;
 } pool_object;
 

@@ -138,6 +138,11 @@ task_wait(PyObject *self, PyObject *args)
     subi_result r = wait_for(state, po, t, deadline);
     t->waiter = NULL;
     Py_DECREF(self);
+    if (r == SUBI_FORKED) {
+        PyErr_SetString(state->InterpreterError,
+                        "the call was submitted in the process that this one was forked from");
+        return NULL;
+    }
     return r == SUBI_INTERRUPTED ? NULL : Py_NewRef(Py_None);
 }
 
