@@ -12,6 +12,8 @@ WERROR ?= true
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests import the same modules in thousands of interpreters: with this each of them compiles them again.
+unexport PYTHONDONTWRITEBYTECODE
 # Run installed code: a Python started here must not import ./subinterpreters.
 SAFE := PYTHONSAFEPATH=1
 

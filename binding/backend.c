@@ -2,6 +2,7 @@
 #include "backend.h"
 
 #include "creation.h"
+#include "imports.h"
 #include "private/private.h"
 #include "runtime.h"
 #include "thread_state.h"
@@ -85,9 +86,20 @@ static const backend backends[] = {
      subi_private_discard},
 };
 
+// What "auto" stands for, which depends on what the caller has imported. NULL with an exception.
+static const char *
+choose(void)
+{
+    int own = backends[0].create != NULL ? subi_imports_allow_own() : 0;
+    return own < 0 ? NULL : own ? "own" : "private";
+}
+
 const backend *
 subi_backend_find(module_state *state, const char *name)
 {
+    if (name != NULL && strcmp(name, "auto") == 0 && (name = choose()) == NULL) {
+        return NULL;
+    }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(backends); i++) {
         const backend *b = &backends[i];
         if (name != NULL ? strcmp(name, b->name) != 0 : b->create == NULL) {
@@ -103,7 +115,8 @@ subi_backend_find(module_state *state, const char *name)
         return NULL;
     }
     PyErr_Format(PyExc_ValueError,
-                 "isolation must be 'own', 'private', 'shared' or None, got '%.100s'", name);
+                 "isolation must be 'own', 'private', 'shared', 'auto' or None, got '%.100s'",
+                 name);
     return NULL;
 }
 

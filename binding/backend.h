@@ -31,6 +31,7 @@ typedef struct native {
     PyThreadState *current;          // of the run in progress, else NULL
     subi_thread *runner;             // its thread; borrowed
     bool interrupted;                // whether it has been
+    bool exiting;                    // whether it has been told to end, with SystemExit
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress
     _Atomic size_t
         visitors;          // atomic: interrupt.c: thread states that wait for its GIL to visit it

@@ -150,8 +150,10 @@ subi_blocking_send(module_state *state, subi_channel *c, subi_message *m, int64_
     return subi_blocking_result(r);
 }
 
-subi_result
-subi_blocking_recv(module_state *state, subi_channel *c, subi_message *m, int64_t deadline)
+typedef subi_result (*receive)(subi_channel *, int64_t, subi_message *, int64_t);
+
+static subi_result
+blocking_recv(module_state *state, subi_channel *c, subi_message *m, int64_t deadline, receive recv)
 {
     subi_result r = subi_channel_recv(c, SUBI_NOBODY, m, SUBI_TRY);
     if (!should_wait(r, SUBI_EMPTY, deadline)) {
@@ -159,10 +161,22 @@ subi_blocking_recv(module_state *state, subi_channel *c, subi_message *m, int64_
     }
     do {
         Py_BEGIN_ALLOW_THREADS
-        r = subi_channel_recv(c, SUBI_NOBODY, m, deadline);
+        r = recv(c, SUBI_NOBODY, m, deadline);
         Py_END_ALLOW_THREADS
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
     return subi_blocking_result(r);
+}
+
+subi_result
+subi_blocking_recv(module_state *state, subi_channel *c, subi_message *m, int64_t deadline)
+{
+    return blocking_recv(state, c, m, deadline, subi_channel_recv);
+}
+
+subi_result
+subi_blocking_recv_in_front(module_state *state, subi_channel *c, subi_message *m, int64_t deadline)
+{
+    return blocking_recv(state, c, m, deadline, subi_channel_recv_in_front);
 }
 
 PyObject *

@@ -31,6 +31,8 @@ subi_result subi_blocking_send(module_state *state, subi_channel *c, subi_messag
                                int64_t deadline);
 subi_result subi_blocking_recv(module_state *state, subi_channel *c, subi_message *m,
                                int64_t deadline);
+subi_result subi_blocking_recv_in_front(module_state *state, subi_channel *c, subi_message *m,
+                                        int64_t deadline);
 subi_result subi_blocking_select(module_state *state, subi_case *cases, size_t count,
                                  int64_t deadline, size_t *chosen);
 subi_result subi_blocking_enter(module_state *state, subi_interp *i, int64_t deadline);

@@ -41,6 +41,7 @@ static void
 interrupt_all(native *n, const PyThreadState *mine)
 {
     PyThreadState *t = PyInterpreterState_ThreadHead(n->interp);
+    n->exiting = n->current != NULL;
     for (; t != NULL; t = PyThreadState_Next(t)) {
         if (t != mine && is_running(n, t)) {
             n->interrupted = true;

@@ -11,8 +11,7 @@
 #include "exit.h"
 #include "interp_type.h"
 #include "legacy/ids.h"
-#include "pool/submit.h"
-#include "pool/worker.h"
+#include "pool/pool_type.h"
 #include "private/private.h"
 #include "private/start.h"
 #include "queue_type.h"
@@ -100,16 +99,14 @@ module_exec(PyObject *module)
         subi_errors_init(module, state) < 0 || subi_interp_type_init(module, state) < 0 ||
         subi_channel_type_init(module, state) < 0 || subi_buffer_type_init(module, state) < 0 ||
         subi_descriptor_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
-        subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 || subi_submit_init(module, state) < 0 ||
-        subi_legacy_ids_init(module, state) < 0 ||
+        subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 ||
+        subi_pool_type_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
         PyModule_AddFunctions(module, subi_queue_functions) < 0 ||
         PyModule_AddFunctions(module, subi_select_functions) < 0 ||
         PyModule_AddFunctions(module, subi_async_functions) < 0 ||
         PyModule_AddFunctions(module, subi_private_functions) < 0 ||
-        PyModule_AddFunctions(module, subi_submit_functions) < 0 ||
-        PyModule_AddFunctions(module, subi_worker_functions) < 0 ||
         PyModule_AddFunctions(module, subi_exit_functions) < 0) {
         return -1;
     }
@@ -137,7 +134,9 @@ module_exec(PyObject *module)
     DO((state)->sync_types[SUBI_BARRIER]);                                                         \
     DO((state)->notifier_type);                                                                    \
     DO((state)->operation_type);                                                                   \
+    DO((state)->pool_type);                                                                        \
     DO((state)->task_type);                                                                        \
+    DO((state)->map_type);                                                                         \
     DO((state)->interpreter_id_type);                                                              \
     DO((state)->channel_id_type);                                                                  \
     DO((state)->InterpreterError);                                                                 \

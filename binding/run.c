@@ -10,6 +10,7 @@
 #include "interrupt.h"
 #include "lifecycle.h"
 #include "output.h"
+#include "pool/worker.h"
 #include "private/start.h"
 #include "runtime.h"
 #include "thread_state.h"
@@ -104,21 +105,28 @@ call_in_main(PyObject *ns, PyObject *callable, PyObject *args, PyObject **result
     return true;
 }
 
+PyObject *
+subi_run_call(PyObject *callable, PyObject *args, PyObject *named)
+{
+    PyObject *ns, *result;
+    if (PyCFunction_Check(callable) && (named == NULL || PyDict_GET_SIZE(named) == 0) &&
+        (ns = main_namespace()) != NULL && call_in_main(ns, callable, args, &result)) {
+        return result;
+    }
+    return PyErr_Occurred() ? NULL : PyObject_Call(callable, args, named);
+}
+
 // The result of what is called may be too much for a message.
 static int
-call(PyObject *ns, run *r)
+call(run *r)
 {
     module_state *state = subi_state_here();
     PyObject *parts = state != NULL ? subi_decode(state, r->call) : NULL;
     if (parts == NULL) {
         return -1;
     }
-    PyObject *callable = PyTuple_GET_ITEM(parts, 0), *args = PyTuple_GET_ITEM(parts, 1);
-    PyObject *named = PyTuple_GET_ITEM(parts, 2), *result;
-    if (!PyCFunction_Check(callable) || PyDict_GET_SIZE(named) > 0 ||
-        !call_in_main(ns, callable, args, &result)) {
-        result = PyObject_Call(callable, args, named);
-    }
+    PyObject *result = subi_run_call(PyTuple_GET_ITEM(parts, 0), PyTuple_GET_ITEM(parts, 1),
+                                     PyTuple_GET_ITEM(parts, 2));
     Py_DECREF(parts);
     int sent = result != NULL ? subi_encode(state, result, &r->result) : -1;
     Py_XDECREF(result);
@@ -134,7 +142,10 @@ run_all(native *n, run *r)
         (r->code != NULL && run_code(ns, r->code) < 0)) {
         return -1;
     }
-    return r->call != NULL ? call(ns, r) : 0;
+    if (r->worker != NULL) {
+        return subi_worker_serve(n, r->worker);
+    }
+    return r->call != NULL ? call(r) : 0;
 }
 
 static void
@@ -186,16 +197,23 @@ clean_up(subi_interp *i, native *n)
     }
 }
 
+uint64_t
+subi_run_next(native *n)
+{
+    return atomic_load(&n->runs) + 1;
+}
+
 void
-subi_run_task(subi_interp *i, run *r)
+subi_run_task(subi_interp *i, void (*act)(void *arg), void *arg)
 {
     native *n = subi_interp_data(i);
     PyThreadState *tstate = n->current;
     n->interrupted = false;
     atomic_fetch_add(&n->runs, 1);
-    perform(n, r);
+    act(arg);
     n->current = NULL;  // nobody interrupts it any more
     clean_up(i, n);
+    atomic_fetch_add(&n->runs, 1);  // nor what comes between it and the next
     n->current = tstate;
 }
 
@@ -210,7 +228,7 @@ subi_run_here(subi_interp *i, run *r)
     }
     subi_private_refresh();
     n->runner = subi_thread_self();
-    n->interrupted = false;
+    n->interrupted = n->exiting = false;
     atomic_fetch_add(&n->runs, 1);
     n->current = tstate;
     if (n->output != 0) {

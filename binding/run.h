@@ -22,8 +22,9 @@ typedef struct run {
     const char *script;        // source code, UTF-8, that runs in __main__; or NULL
     const subi_message *code;  // code that does, as subi_script_describe has it; or NULL
     const subi_message *call;  // a tuple: what is called, args, a dict of keyword args; or NULL
-    failure_parts wanted;      // of an exception
-    int64_t deadline;          // until when to wait while another thread runs it
+    struct worker_order *worker;  // to be a pool's worker, see pool/worker.h; or NULL
+    failure_parts wanted;         // of an exception
+    int64_t deadline;             // until when to wait while another thread runs it
     PyObject *begin;  // called with the run's number before it begins: what it raises, prevents
                       // the run; or NULL
 
@@ -43,8 +44,14 @@ void subi_run_fini(run *r);
 // See runtime.h. Runs r in interpreter i.
 void subi_run_here(subi_interp *i, run *r);
 
-// Within a run of interpreter i, on its thread: performs r as a run of its own number.
-void subi_run_task(subi_interp *i, run *r);
+// Within a run of interpreter i, on its thread: what act does is a run of its own number, which is that
+// of subi_run_next.
+void subi_run_task(subi_interp *i, void (*act)(void *arg), void *arg);
+uint64_t subi_run_next(native *n);
+
+// What calling something returns, in a run; named is a dict or NULL. A few builtins look at their caller's
+// variables: nobody calls them, so these are __main__'s. NULL with an exception.
+PyObject *subi_run_call(PyObject *callable, PyObject *args, PyObject *named);
 
 // A message with the items of a dict, for run.shared: keys must be str. -1 with an exception set.
 // check, if not NULL, is asked about each value first: -1 with an exception set refuses it.

@@ -32,7 +32,9 @@ typedef struct module_state {
     PyTypeObject *sync_types[SUBI_BARRIER + 1];  // by subi_sync_kind
     PyTypeObject *notifier_type;
     PyTypeObject *operation_type;
+    PyTypeObject *pool_type;
     PyTypeObject *task_type;
+    PyTypeObject *map_type;
     PyTypeObject *interpreter_id_type;
     PyTypeObject *channel_id_type;
 

@@ -56,6 +56,7 @@ __all__ = [
     "Barrier",
     "BoundedSemaphore",
     "BrokenBarrierError",
+    "BrokenInterpreterPool",
     "ChannelClosedError",
     "ChannelEmptyError",
     "ChannelError",
@@ -68,6 +69,7 @@ __all__ = [
     "InterpreterClosedError",
     "InterpreterError",
     "InterpreterNotFoundError",
+    "InterpreterPoolExecutor",
     "ItemInterpreterDestroyed",
     "Lock",
     "LockOwnerDiedError",
@@ -107,6 +109,7 @@ if TYPE_CHECKING:  # every interpreter imports this package: it costs as little 
 
     from subinterpreters._barrier import Barrier, BrokenBarrierError
     from subinterpreters._logging import LogListener, log_to_parent
+    from subinterpreters._pool import BrokenInterpreterPool, InterpreterPoolExecutor
     from subinterpreters._queues import (
         UNBOUND,
         UNBOUND_ERROR,
@@ -120,6 +123,7 @@ if TYPE_CHECKING:  # every interpreter imports this package: it costs as little 
 
 # Where names come from that need more imports than most programs do.
 _LATER = {"Barrier": "_barrier", "BrokenBarrierError": "_barrier"}
+_LATER |= {"BrokenInterpreterPool": "_pool", "InterpreterPoolExecutor": "_pool"}
 _LATER |= {"LogListener": "_logging", "log_to_parent": "_logging"}
 _LATER |= dict.fromkeys(
     [

@@ -4,122 +4,567 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import operator
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from concurrent.futures._base import FINISHED
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from concurrent.futures.thread import BrokenThreadPool
 from contextlib import suppress
-from typing import Any
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
+from subinterpreters import (
+    _calls,
+)  # its hook for the process's end comes before ours, so it is called later
 from subinterpreters._subinterpreters import (
-    ChannelClosedError,
-    InterpreterError,
-    _complete_tasks,
-    _refuse_tasks,
-    _serve,
-    _submit_task,
+    Interpreter,
+    Pool,
+    Task,
+    _seconds,
     create,
-    create_channel,
 )
 
+_T = TypeVar("_T")
 
-class BrokenInterpreterPool(Exception):
-    pass
+if TYPE_CHECKING:
+    Isolation: TypeAlias = Literal["own", "private", "shared", "auto"]
+
+ISOLATIONS = ("own", "private", "shared", "auto")
+
+_LOGGER = logging.getLogger("concurrent.futures")
 
 
-class _Future(Future):
-    _task: Any = None
+class BrokenInterpreterPool(BrokenThreadPool):
+    """A worker could not be made, or its initializer failed, so the pool takes no more tasks."""
+
+
+class _Future(Future[_T]):
+    """The future of a call. Whoever waits for it receives it from the worker."""
+
+    _task: Task | None = None  # None: it could not be sent
+    _interrupts = False  # whether cancel() interrupts it
 
     def cancel(self) -> bool:
         with self._condition:
             if self._state == FINISHED:
                 return False
-            if self._state != "PENDING":
+            if self._state in (CANCELLED, CANCELLED_AND_NOTIFIED):
                 return True
-        if self._task is not None and not self._task.cancel():
-            return False
-        return self._cancelled()
-
-    def _cancelled(self) -> bool:
-        super().cancel()
-        self.set_running_or_notify_cancel()
+        task = self._task
+        if task is not None and not task.cancel(self._interrupts):
+            return self.cancelled()
+        self._cancelled()
         return True
 
-    _results: Any = None
-
-    def result(self, timeout: float | None = None) -> Any:
-        if self._state == "PENDING" and self._task is not None:
-            end = None if timeout is None else time.monotonic() + timeout
-            self._task.wait(self._results, timeout)
-            if end is not None:
-                timeout = max(end - time.monotonic(), 0)
-        return super().result(timeout)
+    def _cancelled(self) -> None:
+        with self._condition:
+            self._state = PENDING
+        super().cancel()
+        self.set_running_or_notify_cancel()
 
     def running(self) -> bool:
-        return self._task is not None and not self.done() and self._task.is_running()
+        with self._condition:
+            task = self._task
+            if self._state == PENDING and task is not None and task.is_running():
+                self._state = RUNNING
+            return self._state == RUNNING
+
+    def _left(self, timeout: float | None) -> float | None:
+        """Wait until it is about to be done; return what is left of the time."""
+        task = self._task
+        if task is None or self._state not in (PENDING, RUNNING):
+            return timeout
+        if timeout is None or timeout > threading.TIMEOUT_MAX:
+            task.wait()
+            return None
+        end = time.monotonic() + timeout
+        task.wait(max(timeout, 0))
+        return max(end - time.monotonic(), 0)
+
+    def result(self, timeout: float | None = None) -> _T:
+        left = self._left(timeout)
+        try:
+            return super().result(left)
+        finally:
+            self = None  # type: ignore[assignment]  # noqa: PLW0642  # an exception leads to this frame
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        return super().exception(self._left(timeout))
+
+    def __repr__(self) -> str:
+        self.running()
+        return super().__repr__()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a future belongs to the interpreter that has submitted its call")
 
 
-class _Shared:
-    """What the workers' threads share with the executor, which they do not keep alive."""
+class _Workers:
+    """What an executor's threads share with it. They do not keep the executor alive."""
 
-    def __init__(self) -> None:
-        self.tasks, self.submit = create_channel()
-        self.results, self.done = create_channel()
-        self.lock = threading.Lock()
-        self.broken: BaseException | None = None
+    def __init__(
+        self,
+        limit: int,
+        prefix: str,
+        make: Callable[[str], Interpreter],
+        initialize: Callable[[Interpreter], None],
+        most: int,
+    ) -> None:
+        self.pool = Pool(self._replace)
+        self.limit = limit
+        self.prefix = prefix
+        self.threads: set[threading.Thread] = set()
+        self.lock = threading.RLock()  # a finalizer may shut it down at any time
+        self.closed = False
+        self.broken: BrokenInterpreterPool | None = None
+        self._make = make
+        self._initialize = initialize
+        self._most = most
+        self._count = 0  # of workers that are not given up
+        self._alive = 0
+        self._started = itertools.count()
+        self._completer: threading.Thread | None = None
+        self._ended = False
+
+    def start(self, completes: bool = True) -> None:
+        """Start what threads there is work for. With the lock."""
+        if completes and self._completer is None and not self._ended:
+            self._completer = threading.Thread(
+                name=f"{self.prefix}_results", target=self.pool.complete
+            )
+            self._completer.start()
+        while self._count < self.limit and self._count < self.pool.load:
+            self._start_worker()
+
+    def _start_worker(self) -> None:
+        thread = threading.Thread(name=f"{self.prefix}_{next(self._started)}", target=self._work)
+        self._count += 1
+        self._alive += 1
+        try:
+            thread.start()
+        except BaseException:
+            self._count -= 1
+            self._alive -= 1
+            raise
+        self.threads.add(thread)
+
+    def _replace(self) -> None:
+        """A worker is given up: its thread does not count any more."""
+        with self.lock:
+            self._count -= 1
+            if not self.broken:
+                self.start()
+
+    def _work(self) -> None:
+        lost = False
+        try:
+            while (how := self._live()) == "used up":
+                pass
+            lost = how == "given up"
+        except BaseException as error:  # noqa: BLE001
+            self._break(error)
+        finally:
+            self._leave(lost)
+
+    def _live(self) -> str:
+        """Be a worker for the life of one interpreter."""
+        with self._make(threading.current_thread().name) as interp:
+            try:
+                self._initialize(interp)
+            except BaseException as error:
+                _LOGGER.critical("Exception in initializer:", exc_info=True)
+                why = "an initializer failed, the interpreter pool is not usable anymore"
+                raise BrokenInterpreterPool(why) from error
+            return self.pool.work(interp, self._most)
+
+    def _break(self, error: BaseException) -> None:
+        if not isinstance(error, BrokenInterpreterPool):
+            text = f"a worker ended: {type(error).__name__}: {error}"
+            broken = BrokenInterpreterPool(f"{text}; the interpreter pool is not usable anymore")
+            broken.__cause__ = error
+            error = broken
+        with self.lock:
+            self.broken = self.broken or error
+        self.pool.refuse(error)
+        self.pool.close()
+
+    def _leave(self, lost: bool) -> None:
+        with self.lock:
+            self.threads.discard(threading.current_thread())
+            self._alive -= 1
+            self._count -= not lost
+            self._end_if_last()
+
+    def _end_if_last(self) -> None:
+        if (self.closed or self.broken) and self._count == 0:
+            self._ended = True
+            self.pool.end()
+
+    def close(self, cancel: bool = False) -> None:
+        """Take no more tasks; workers end when they have performed those that there are."""
+        with self.lock:
+            self.closed = True
+            if cancel:
+                self.pool.refuse(None)
+            self.pool.close()
+            self._end_if_last()
+
+    def join(self) -> None:
+        """Wait for all threads but the caller's own, and those that are given up."""
+        here = threading.current_thread()
+        for thread in [*self.threads, self._completer]:
+            if thread is not None and thread is not here:
+                thread.join()
+
+    def count(self) -> int:
+        return self._count
 
 
-def _work(shared: _Shared, make: Callable[[], Any], most: int) -> None:
-    while True:
-        with make() as interp:
-            if not interp._call_now(_serve, shared.tasks, shared.done, most):
-                return
+_all: weakref.WeakSet[_Workers] = weakref.WeakSet()
+_ending = False
 
 
-class InterpreterPoolExecutor(Executor):
-    def __init__(self, max_workers=None, thread_name_prefix="", initializer=None, initargs=(), *, isolation=None):
-        self._max = max_workers or len(os.sched_getaffinity(0))
-        self._tasks, self._submit_end = create_channel()
-        self._results, done = create_channel()
-        self._done = done
-        self._isolation = isolation
-        self._threads = []
-        self._shutdown = False
-        self._lock = threading.Lock()
-        self._collector = threading.Thread(target=_complete_tasks, args=(self._results,), daemon=True)
-        self._collector.start()
+def _at_end() -> None:
+    global _ending
+    _ending = True
+    for workers in list(_all):
+        workers.close()
+    for workers in list(_all):
+        workers.join()
 
-    def _start_worker(self):
-        def work(tasks=self._tasks, done=self._done, isolation=self._isolation):
-            with create(isolation=isolation) as interp:
-                interp._call_now(_serve, tasks, done, 0)
-        t = threading.Thread(target=work)
-        t.start()
-        self._threads.append(t)
 
-    def submit(self, fn, /, *args, **kwargs):
-        future = _Future()
+with suppress(RuntimeError):  # it has begun
+    threading._register_atexit(_at_end)  # type: ignore[attr-defined]
+
+os.register_at_fork(after_in_child=_all.clear)
+
+
+class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor has to be one
+    """An executor whose workers are interpreters: calls run in parallel, in one process.
+
+    It can stand wherever another executor of concurrent.futures can. The functions of a pool that is
+    given up without shutdown() end as if that had been called, and so does a program.
+
+    Args:
+        max_workers: how many interpreters, at most; None is one for each processor that this process may
+            use, and 32 at most. They are made when there is work for them.
+        thread_name_prefix: what the names of threads and interpreters begin with.
+        initializer: called once in each interpreter, before anything else.
+        initargs: its arguments.
+        isolation: as for create().
+        max_tasks_per_child: so many calls are performed in one interpreter before another one takes its
+            place; None is no limit.
+        name: the same as thread_name_prefix, which wins.
+        cancel_running: whether a future's cancel() interrupts a call that has begun, as interrupt()
+            does. A worker that does not react in a second is replaced, as it is for a call that has had
+            its time.
+
+    Raises:
+        ValueError: max_workers or max_tasks_per_child is less than 1; isolation is none.
+        TypeError: initializer cannot be called, or a number is none.
+
+    >>> from subinterpreters import InterpreterPoolExecutor
+    >>> with InterpreterPoolExecutor(2) as pool:
+    ...     pool.submit(pow, 2, 10).result(), list(pool.map(abs, [-1, -2]))
+    (1024, [1, 2])
+    """
+
+    _counter = itertools.count()
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        isolation: Isolation | None = None,
+        max_tasks_per_child: int | None = None,
+        name: str = "",
+        cancel_running: bool = False,
+    ) -> None:
+        if max_workers is None:
+            max_workers = min(32, _processors())
+        if operator.index(max_workers) <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if max_tasks_per_child is not None:
+            if not isinstance(max_tasks_per_child, int):
+                raise TypeError("max_tasks_per_child must be an integer")
+            if max_tasks_per_child <= 0:
+                raise ValueError("max_tasks_per_child must be >= 1")
+        if not isinstance(name, str) or not isinstance(thread_name_prefix, str):
+            raise TypeError("name and thread_name_prefix must be str")
+        if isolation is not None and not isinstance(isolation, str):
+            raise TypeError(f"isolation must be a str or None, got {isolation!r}")
+        if isolation not in (*ISOLATIONS, None):
+            raise ValueError(f"isolation must be one of {ISOLATIONS} or None, got {isolation!r}")
+        initargs = tuple(initargs)
+        self._max_workers = max_workers
+        self._thread_name_prefix = (
+            thread_name_prefix or name or f"InterpreterPoolExecutor-{next(self._counter)}"
+        )
+        self._cancel_running = cancel_running
+        self._running: weakref.WeakSet[_Future[Any]] = (
+            weakref.WeakSet()
+        )  # if these can be cancelled
+
+        def make(thread_name: str) -> Interpreter:
+            return create(isolation=isolation, name=thread_name)
+
+        def initialize(interp: Interpreter) -> None:
+            if initializer is not None:
+                interp._call_now(initializer, *initargs)
+
+        self._workers = workers = _Workers(
+            max_workers, self._thread_name_prefix, make, initialize, max_tasks_per_child or 0
+        )
+        self._pool = workers.pool
+        self._lock = workers.lock
+        _all.add(workers)
+        weakref.finalize(self, workers.close).atexit = False
+
+    if not TYPE_CHECKING:  # the base class has these as attributes
+        _threads = property(lambda self: self._workers.threads)
+        _broken = property(lambda self: self._workers.broken)
+        _shutdown = property(lambda self: self._workers.closed)
+
+    def _check(self) -> None:
+        if self._workers.broken is not None:
+            raise BrokenInterpreterPool(*self._workers.broken.args) from self._workers.broken
+        if _ending:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        if self._workers.closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        """Let a worker call a function.
+
+        Args:
+            fn, args, kwargs: what Interpreter.call() can send. What is sent again and again is made only
+                once in each worker, for as long as it is the same: its state stays, too.
+            timeout: of the kwargs this is for the pool, unless fn has a parameter of that name: seconds
+                after which the call is interrupted, from when it begins. The future then has a
+                TimeoutError. A worker that does not react in a second is replaced.
+
+        Returns:
+            A future. It has NotShareableError if the call cannot be sent, and what Interpreter.call()
+            raises.
+
+        Raises:
+            RuntimeError: the pool is shut down, or the process is ending.
+            BrokenInterpreterPool: it is broken.
+        """
+        timeout = None
+        if "timeout" in kwargs and not _calls._takes_timeout(fn):
+            timeout = kwargs.pop("timeout")
+            timeout = None if timeout is None else _seconds(timeout)
+        return self._submit(fn, args, kwargs, timeout)
+
+    def _submit(
+        self, fn: Callable[..., _T], args: Any, kwargs: Any, timeout: float | None
+    ) -> Future[_T]:
+        future: _Future[_T] = _Future()
+        future._interrupts = self._cancel_running
+        if self._cancel_running:
+            self._running.add(future)
         with self._lock:
-            if self._shutdown:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            future._results = self._results
-            future._task = _submit_task(self._submit_end, future, fn, args, kwargs)
-            if len(self._threads) < self._max and len(self._tasks) > 0:
-                self._start_worker()
+            self._check()
+            try:
+                future._task = self._pool.submit(future, timeout, fn, args, kwargs)
+            except Exception as error:  # noqa: BLE001
+                self._check()
+                future.set_exception(error)
+            else:
+                self._workers.start()
         return future
 
-    def shutdown(self, wait=True, *, cancel_futures=False):
+    def map(
+        self,
+        fn: Callable[..., _T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+        task_timeout: float | None = None,
+        progress: Any = None,
+    ) -> Iterator[_T]:
+        """Let workers call a function with each item; the results come in order.
+
+        Args:
+            fn: what is called.
+            iterables: their items, one of each, are its arguments.
+            timeout: seconds from now on in which all results must have been had.
+            chunksize: so many calls are one worker's at a time. None: workers take calls one by one,
+                those that take no time a few at a time; so it need not be chosen.
+            buffersize: so many items are taken in advance of the results, at most. None: all, now.
+            task_timeout: seconds after which a call is interrupted, from when it begins.
+            progress: shows how many calls have ended. True: tqdm or rich, whichever is installed; or
+                a function that is called with the number that have ended since last time.
+
+        Returns:
+            An iterator. It raises what a call has raised, and then ends. When it is closed or thrown away,
+            calls that have not begun will not be.
+
+        Raises:
+            ValueError: chunksize or buffersize is less than 1, timeout negative.
+            TypeError: buffersize is no int.
+            NotShareableError: fn cannot be sent.
+            RuntimeError, BrokenInterpreterPool: as submit().
+        """
+        if chunksize is not None and operator.index(chunksize) < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        if timeout is not None:
+            timeout = max(timeout, 0)
+        source: Any = zip(*iterables, strict=False)
+        size = buffersize
+        if size is None:
+            items = list(source)
+            size, source = len(items), iter(items)
+        if task_timeout is not None:
+            task_timeout = _seconds(task_timeout)
+        if task_timeout is not None or self._cancel_running:
+            return self._map_futures(fn, source, timeout, size, task_timeout)
         with self._lock:
-            self._shutdown = True
-            if cancel_futures:
-                _refuse_tasks(self._tasks, None)
-        self._submit_end.close()
+            self._check()
+            results = self._pool.map(
+                fn, source, size, chunksize or 0, self._max_workers, timeout, progress is not None
+            )
+            self._workers.start(completes=False)
+        return (
+            results
+            if progress is None
+            else _show(results, progress, size if buffersize is None else None)
+        )
+
+    def _map_futures(
+        self,
+        fn: Callable[..., _T],
+        source: Iterator[tuple[Any, ...]],
+        timeout: float | None,
+        size: int,
+        task_timeout: float | None,
+    ) -> Iterator[_T]:
+        """As map(), with a future for each call, since these can be interrupted."""
+        end = None if timeout is None else time.monotonic() + timeout
+        futures = deque(
+            self._submit(fn, args, {}, task_timeout) for args in itertools.islice(source, size)
+        )
+        executor = weakref.ref(self)
+
+        def results() -> Iterator[_T]:
+            try:
+                while futures:
+                    if (self := executor()) and (args := next(source, None)):
+                        futures.append(self._submit(fn, args, {}, task_timeout))
+                    del self
+                    left = None if end is None else max(end - time.monotonic(), 0)
+                    future = futures[0]
+                    result = future.result(left)
+                    futures.popleft()
+                    del future
+                    yield result
+            finally:
+                for future in futures:
+                    future.cancel()
+
+        return results()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; workers end when they have performed those that there are.
+
+        Args:
+            wait: whether to wait for that. A worker that was replaced is not waited for.
+            cancel_futures: whether calls that have not begun are cancelled.
+        """
+        self._workers.close(cancel_futures)
+        if cancel_futures:
+            for future in list(self._running):
+                future.cancel()
         if wait:
-            for t in self._threads: t.join()
-            self._done.close()
-            self._collector.join()
+            self._workers.join()
+
+    def stats(self) -> dict[str, int]:
+        """Return how many calls there were and are, and workers.
+
+        Its keys: `workers` that there are, `busy` of them, `waiting` calls; and so far, of calls,
+        `submitted` with submit(), `performed` in all, `failed` by an exception, `cancelled`, `timed_out`;
+        and `given_up`, workers that were replaced.
+        """
+        return {"workers": self._workers.count(), **self._pool.counts()}
+
+    def __repr__(self) -> str:
+        name = f"{self._thread_name_prefix!r}, max_workers={self._max_workers}"
+        return f"<{type(self).__name__} {name}{', shut down' if self._shutdown else ''}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "an executor belongs to the interpreter that has made it: a worker that waited for its "
+            "own pool might wait for itself"
+        )
+
+
+def _reporter(
+    progress: Any, total: int | None
+) -> tuple[Callable[[int], object], Callable[[], object]]:
+    """Return what to call with a number of calls that have ended, and what at the end."""
+    if callable(progress):
+        return progress, lambda: None
+    if progress is not True:
+        raise TypeError(f"progress must be True, None or a function, got {progress!r}")
+    with suppress(ImportError):
+        from tqdm.auto import tqdm
+
+        bar = tqdm(total=total)
+        return bar.update, bar.close
+    try:
+        from rich.progress import Progress
+    except ImportError:
+        raise ImportError("progress=True needs tqdm or rich") from None
+    shown = Progress()
+    task = shown.add_task("", total=total)
+    shown.start()
+    return (lambda count: shown.advance(task, count)), shown.stop
+
+
+def _show(results: Any, progress: Any, total: int | None) -> Iterator[Any]:
+    """Return an iterator over the results that tells of calls as they end."""
+    report, stop = _reporter(progress, total)
+
+    def iterator() -> Iterator[Any]:
+        told = 0
+        try:
+            while True:
+                while not results.wait():
+                    told += _report(report, results.finished - told)
+                told += _report(report, results.finished - told)
+                try:
+                    result = next(results)
+                except StopIteration:
+                    return
+                yield result
+        finally:
+            results.close()
+            stop()
+
+    return iterator()
+
+
+def _report(report: Callable[[int], object], count: int) -> int:
+    if count > 0:
+        report(count)
+    return count
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))

@@ -15,7 +15,11 @@
 // changed meanwhile.
 int subi_encode(module_state *state, PyObject *obj, subi_message *m);
 
-// The same for the memory of obj, which may be bytes, too. TypeError: obj has no buffer.
+// The same, but arrays of numpy's arrive as such, and not as memoryviews: they are pickled, without a copy
+// of their memory.
+int subi_encode_keeping_arrays(module_state *state, PyObject *obj, subi_message *m);
+
+// The same as subi_encode for the memory of obj, which may be bytes, too. TypeError: obj has no buffer.
 int subi_encode_buffer(module_state *state, PyObject *obj, subi_message *m);
 
 // Whether obj is of the kinds that concurrent.interpreters calls shareable: it has no parts that could be

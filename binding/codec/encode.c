@@ -355,6 +355,14 @@ write_function(writer *w, PyObject *obj)
     return r;
 }
 
+// An array of numpy's, or what stands for one.
+static bool
+is_array(PyObject *obj)
+{
+    return !PyMemoryView_Check(obj) &&
+           PyObject_HasAttrString((PyObject *)Py_TYPE(obj), "__array__");
+}
+
 static int
 write_else(writer *w, PyObject *obj)
 {
@@ -365,7 +373,7 @@ write_else(writer *w, PyObject *obj)
     if (!PyObject_CheckBuffer(obj)) {
         return write_function(w, obj);
     }
-    r = subi_write_lent(w, obj);
+    r = w->keep_arrays && is_array(obj) ? 1 : subi_write_lent(w, obj);
     return r > 0 ? leave_to_pickle(w, obj) : r;
 }
 
@@ -488,9 +496,10 @@ encode_inline(PyObject *obj, subi_message *m)
 // *unknown: see the writer; then there is no exception.
 static int
 encode_block(module_state *state, PyObject *obj, int (*write)(writer *, PyObject *),
-             subi_message *m, PyTypeObject **unknown)
+             bool keep_arrays, subi_message *m, PyTypeObject **unknown)
 {
     writer w;
+    w.keep_arrays = keep_arrays;
     w.state = state;
     w.block = subi_block_new(WRITE_FIRST);
     w.depth = w.hashing = 0;
@@ -536,7 +545,7 @@ encode_pickled(module_state *state, PyObject *obj, PyTypeObject *unknown, subi_m
                             ? PyObject_CallMethod(pickling, "dumps", "Os", obj, unknown->tp_name)
                             : NULL;
     if (pickled != NULL) {
-        r = encode_block(state, pickled, write_pickled, m, &still_unknown);
+        r = encode_block(state, pickled, write_pickled, false, m, &still_unknown);
     }
     if (still_unknown != NULL) {
         Py_DECREF(still_unknown);
@@ -547,19 +556,31 @@ encode_pickled(module_state *state, PyObject *obj, PyTypeObject *unknown, subi_m
     return r;
 }
 
-int
-subi_encode(module_state *state, PyObject *obj, subi_message *m)
+static int
+encode(module_state *state, PyObject *obj, bool keep_arrays, subi_message *m)
 {
     PyTypeObject *unknown;
     if (encode_inline(obj, m)) {
         return 0;
     }
-    int r = encode_block(state, obj, write_value, m, &unknown);
+    int r = encode_block(state, obj, write_value, keep_arrays, m, &unknown);
     if (unknown != NULL) {
         r = encode_pickled(state, obj, unknown, m);
         Py_DECREF(unknown);
     }
     return r;
+}
+
+int
+subi_encode(module_state *state, PyObject *obj, subi_message *m)
+{
+    return encode(state, obj, false, m);
+}
+
+int
+subi_encode_keeping_arrays(module_state *state, PyObject *obj, subi_message *m)
+{
+    return encode(state, obj, true, m);
 }
 
 static bool
@@ -595,5 +616,5 @@ subi_encode_buffer(module_state *state, PyObject *obj, subi_message *m)
                      Py_TYPE(obj)->tp_name);
         return -1;
     }
-    return encode_block(state, obj, subi_write_buffer, m, &unknown);
+    return encode_block(state, obj, subi_write_buffer, false, m, &unknown);
 }

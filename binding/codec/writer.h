@@ -20,6 +20,7 @@ typedef struct writer {
     values values;          // of the dicts with shapes that are being written
     unsigned depth;         // how many containers we are in
     unsigned hashing;       // > 0: in a key, or in a set
+    bool keep_arrays;       // pickle them: see subi_encode_keeping_arrays
     PyTypeObject *unknown;  // a reference: what is left to pickle; NULL: nothing yet
 } writer;
 

@@ -4,19 +4,18 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "job.h"
+
 task *
-subi_task_new(subi_message *call)
+subi_task_new(void)
 {
     task *t = calloc(1, sizeof(*t));
-    if (t == NULL) {
-        return NULL;
+    if (t != NULL) {
+        atomic_init(&t->references, 1);
+        atomic_init(&t->state, TASK_WAITING);
+        t->arguments = t->result = subi_message_none();
+        t->failure.text = t->failure.exception = subi_message_none();
     }
-    atomic_init(&t->references, 1);
-    atomic_init(&t->state, TASK_WAITING);
-    t->call = *call;
-    *call = subi_message_none();
-    t->run = (run){.call = &t->call, .wanted = FAILURE_WITH_EXCEPTION};
-    t->run.result = subi_message_none();
     return t;
 }
 
@@ -30,42 +29,46 @@ void
 subi_task_drop(task *t)
 {
     // release and acquire: what others did with it comes before it is freed
-    if (atomic_fetch_sub_explicit(&t->references, 1, memory_order_acq_rel) == 1) {
-        assert(t->future == NULL);
-        subi_message_fini(&t->call);
-        subi_run_fini(&t->run);
-        free(t);
+    if (atomic_fetch_sub_explicit(&t->references, 1, memory_order_acq_rel) != 1) {
+        return;
     }
-}
-
-static bool
-change(task *t, task_state to)
-{
-    int waiting = TASK_WAITING;
-    return atomic_compare_exchange_strong(&t->state, &waiting, to);
+    assert(t->future == NULL);
+    if (t->job != NULL) {
+        subi_job_drop(t->job);
+    }
+    if (t->interp != NULL) {
+        subi_interp_drop(t->interp);
+    }
+    subi_callee_drop(t->callee);
+    subi_message_fini(&t->arguments);
+    subi_message_fini(&t->result);
+    subi_failure_fini(&t->failure);
+    free(t);
 }
 
 bool
-subi_task_cancel(task *t)
+subi_task_change(task *t, task_state from, task_state to)
 {
-    return change(t, TASK_CANCELLED);
-}
-
-bool
-subi_task_claim(task *t)
-{
-    return change(t, TASK_RUNNING);
+    int expected = (int)from;
+    return atomic_compare_exchange_strong(&t->state, &expected, (int)to);
 }
 
 subi_message
 subi_task_message(task *t)
 {
-    subi_task_hold(t);
-    return (subi_message){.tag = SUBI_TAG_INTEGER, .u.integer = (int64_t)(intptr_t)t};
+    return subi_message_integer((int64_t)(intptr_t)t);
 }
 
 task *
 subi_task_of(const subi_message *m)
 {
     return (task *)(intptr_t)m->u.integer;
+}
+
+PyObject *
+subi_task_take_future(task *t)
+{
+    PyObject *future = t->future;
+    t->future = NULL;
+    return future;
 }

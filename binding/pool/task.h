@@ -1,43 +1,71 @@
 // SPDX-License-Identifier: MIT
 //
-// A call that waits for a worker of a pool. It goes through two channels, as its address: from who submits it
-// to a worker, and with its outcome back.
+// What a pool has to do: a call with a future, or work on a job (see job.h). It goes through channels, as
+// its address: from who submits it to a worker, and, a call, with its outcome back.
 #ifndef SUBI_TASK_H
 #define SUBI_TASK_H
 
 #include <stdatomic.h>
 
-#include "run.h"
+#include "callee.h"
+#include "failure.h"
+#include "state.h"
+
+struct job;
 
 typedef enum task_state {
     TASK_WAITING,
-    TASK_RUNNING,  // a worker has it, or had
-    TASK_CANCELLED,
+    TASK_RUNNING,    // a worker has it, or had
+    TASK_CANCELLED,  // nobody does it
+    TASK_ABANDONED,  // the worker that has it is given up, and has to end when it comes back
 } task_state;
 
 typedef struct task {
     _Atomic unsigned references;  // atomic: the last one frees it
-    _Atomic int state;            // atomic: changes once, from TASK_WAITING
-    subi_message call;            // a tuple: what is called, args, a dict of keyword args
-    run run;                      // the worker's; then, by way of the channel, the submitter's
-    subi_thread *waiter;          // who waits for it, see submit.c; borrowed; touched as future is
-    PyObject *future;             // a reference; touched only in the submitter's interpreter; may be NULL
+    _Atomic int state;            // atomic: who changes it first has it
+    struct job *job;              // what it is to work on; NULL: this is a call
+    callee *callee;               // of a call, as are all that follow
+    subi_message arguments;       // a tuple; with is_named a pair of that and a dict
+    bool is_named;
+
+    // Set by the worker before the state is TASK_RUNNING: where it runs, as which run, since when.
+    subi_interp *interp;  // one reference
+    uint64_t run;
+    int64_t started;
+
+    // The worker's, and when the task has come back, the submitter's.
+    bool succeeded;
+    bool refused;  // an import was, since the interpreter has a GIL of its own: see import_error.h
+    subi_message result;
+    subi_failure failure;
+
+    // These are touched only in the submitter's interpreter.
+    PyObject *future;     // a reference; NULL: somebody has taken it
+    subi_thread *waiter;  // who waits for it, see task_type.c; borrowed
+    bool is_back;         // it has come back, or its future has been taken
+    int64_t timeout;      // nanoseconds from when it is started; 0: none
+    int64_t interrupted;  // when that was first done; 0: not yet
+    bool timed_out;       // that is why
+    bool is_timed;        // it is in the list of deadlines.c, which has a reference
+    struct task *next;    // in that list
+    int64_t look_again;   // when that has to look at it
 } task;
 
-// With one reference. Takes call; on NULL, for want of memory, it stays the caller's. No exception.
-task *subi_task_new(subi_message *call);
-
+// With one reference. NULL: out of memory; no exception.
+task *subi_task_new(void);
 void subi_task_hold(task *t);
 
 // The future must be gone by then.
 void subi_task_drop(task *t);
 
-// True for the first caller of the two: it is not done, or it is the caller's to do.
-bool subi_task_cancel(task *t);
-bool subi_task_claim(task *t);
+// Changes the state; false: it was not `from`.
+bool subi_task_change(task *t, task_state from, task_state to);
 
-// A message with a reference to t, and t from it.
+// A message with a reference to t that the caller has, and t from it.
 subi_message subi_task_message(task *t);
 task *subi_task_of(const subi_message *m);
+
+// Its future, as a reference which the task no longer has. NULL: it is gone.
+PyObject *subi_task_take_future(task *t);
 
 #endif

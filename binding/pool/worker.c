@@ -1,18 +1,227 @@
 // SPDX-License-Identifier: MIT
 #include "worker.h"
 
-#include "blocking.h"
-#include "channel_type.h"
-#include "lifecycle.h"
-#include "task.h"
+#include <stdlib.h>
 
-// Nobody interrupts the wait for a task: what comes then is late for the one before.
+#include "blocking.h"
+#include "codec/codec.h"
+#include "job.h"
+#include "run.h"
+
+// A job's worker lets other tasks have their turn when this time is over.
+#define TURN INT64_C(20000000)  // ns
+
+// Items that take less are taken more than one at a time.
+#define SHORT      INT64_C(20000)  // ns
+#define SHORT_ONES 16
+
+typedef struct worker {
+    subi_interp *interp;
+    native *n;
+    module_state *state;
+    pool *pool;
+    uint64_t left;  // calls it may perform
+    bool checks_imports;
+    known_callees callees;
+} worker;
+
+// ---- one call ---------------------------------------------------------------------------------
+
+typedef struct one_call {
+    worker *w;
+    callee *callee;
+    const subi_message *arguments;
+    bool is_named;
+    bool succeeded;
+    subi_message result;
+    subi_failure failure;
+} one_call;
+
+// A new reference, or NULL with an exception.
+static PyObject *
+call(const one_call *c)
+{
+    PyObject *callable = subi_callee_decode(c->w->state, &c->w->callees, c->callee);
+    PyObject *decoded = callable != NULL ? subi_decode(c->w->state, c->arguments) : NULL;
+    PyObject *result = NULL;
+    if (decoded != NULL && c->is_named) {
+        result =
+            subi_run_call(callable, PyTuple_GET_ITEM(decoded, 0), PyTuple_GET_ITEM(decoded, 1));
+    }
+    else if (decoded != NULL) {
+        result = subi_run_call(callable, decoded, NULL);
+    }
+    Py_XDECREF(callable);
+    Py_XDECREF(decoded);
+    return result;
+}
+
+static void
+perform_call(void *arg)
+{
+    one_call *c = arg;
+    PyObject *result = call(c);
+    c->result = subi_message_none();
+    c->succeeded =
+        result != NULL && subi_encode_keeping_arrays(c->w->state, result, &c->result) == 0;
+    if (!c->succeeded) {
+        c->failure = (subi_failure){.text = subi_message_none()};
+        subi_failure_capture(&c->failure, FAILURE_WITH_EXCEPTION);
+    }
+    Py_XDECREF(result);
+}
+
+static void
+perform(worker *w, one_call *c)
+{
+    subi_run_task(w->interp, perform_call, c);
+    atomic_fetch_add_explicit(&w->pool->performed, 1, memory_order_relaxed);
+    if (!c->succeeded) {
+        atomic_fetch_add_explicit(&w->pool->failed, 1, memory_order_relaxed);
+    }
+    if (w->left > 0) {
+        w->left--;
+    }
+}
+
+// ---- a task with a future ---------------------------------------------------------------------
+
+// Its outcome goes back; when nobody waits for it any more, it goes away.
+static void
+hand_back(worker *w, task *t)
+{
+    if (subi_pool_send(w->pool->done, t) != SUBI_OK) {
+        subi_task_drop(t);
+    }
+}
+
+// True: it has been given up meanwhile.
+static bool
+perform_task(worker *w, task *t)
+{
+    subi_interp_hold(w->interp);
+    t->interp = w->interp;
+    t->run = subi_run_next(w->n);
+    t->started = subi_now();
+    if (!subi_task_change(t, TASK_WAITING, TASK_RUNNING)) {
+        subi_task_drop(t);  // whoever cancelled it has told its future
+        return false;
+    }
+    one_call c = {.w = w, .callee = t->callee, .arguments = &t->arguments, .is_named = t->is_named};
+    perform(w, &c);
+    t->succeeded = c.succeeded;
+    t->refused = false;
+    t->result = c.result;
+    if (!c.succeeded) {
+        t->failure = c.failure;
+    }
+    bool given_up = atomic_load(&t->state) == TASK_ABANDONED;
+    if (!given_up) {
+        atomic_fetch_sub(&w->pool->load, 1);
+    }
+    hand_back(w, t);
+    return given_up;
+}
+
+// ---- a part of a job --------------------------------------------------------------------------
+
+static void
+store(item *it, one_call *c)
+{
+    subi_message_fini(&it->message);
+    it->message = c->result;
+    if (!c->succeeded && (it->failure = malloc(sizeof(c->failure))) != NULL) {
+        *it->failure = c->failure;
+    }
+    else if (!c->succeeded) {
+        subi_failure_fini(&c->failure);  // without one it is a MemoryError
+    }
+}
+
+static void
+perform_items(worker *w, job *j, size_t first, size_t n)
+{
+    for (size_t k = first; k < first + n && !w->n->exiting; k++) {
+        item *it = subi_job_item(j, k);
+        if (it->message.tag == SUBI_TAG_NONE) {
+            subi_job_finish(j, k, ITEM_FAILED);  // it could not be sent
+            continue;
+        }
+        one_call c = {.w = w, .callee = j->callee, .arguments = &it->message};
+        perform(w, &c);
+        store(it, &c);
+        subi_job_finish(j, k, c.succeeded ? ITEM_SUCCEEDED : ITEM_FAILED);
+    }
+}
+
+static size_t
+most_at_a_time(const worker *w, const job *j, int64_t last)
+{
+    size_t most = j->chunk > 0 ? j->chunk : last < SHORT ? SHORT_ONES : 1;
+    return w->left > 0 && w->left < most ? (size_t)w->left : most;
+}
+
+// True: it is over, or will not go on here; false: others are to have their turn.
+static bool
+work_on(worker *w, job *j, uint64_t most)
+{
+    int64_t begin = subi_now(), now = begin, last = SHORT;
+    for (;;) {
+        size_t first, n = subi_job_take(j, most_at_a_time(w, j, last), &first);
+        if (n == 0) {
+            if (subi_job_leave(j)) {
+                return true;
+            }
+            continue;
+        }
+        int64_t before = now;
+        perform_items(w, j, first, n);
+        if (w->n->exiting) {
+            subi_job_cancel(j, true);
+            return true;
+        }
+        now = subi_now();
+        last = (now - before) / (int64_t)n;
+        if ((most > 0 && w->left == 0) ||
+            (now - begin > TURN && subi_channel_count(w->pool->tasks) > 0)) {
+            return false;
+        }
+    }
+}
+
+// A task that is not over goes to the end of the queue; when that takes no more, on with it.
+static void
+perform_job(worker *w, task *t, uint64_t most)
+{
+    while (!work_on(w, t->job, most)) {
+        subi_message m = subi_task_message(t);
+        bool used_up = most > 0 && w->left == 0;
+        if (subi_pool_send(w->pool->tasks, t) == SUBI_OK ||
+            (used_up && subi_channel_put_back(w->pool->tasks, &m) == SUBI_OK)) {
+            return;
+        }
+        if (used_up) {
+            subi_job_cancel(t->job, true);  // the process is ending
+            break;
+        }
+    }
+    atomic_fetch_sub(&w->pool->load, 1);
+    subi_task_drop(t);
+}
+
+// ---- all --------------------------------------------------------------------------------------
+
+// Nobody interrupts the wait for a task: what comes then is late for the one before. SUBI_INTERRUPTED: with
+// SystemExit, which is for the worker.
 static subi_result
-next_task(module_state *state, subi_channel *tasks, task **t)
+next_task(worker *w, task **t)
 {
     subi_message m;
     subi_result r;
-    while ((r = subi_blocking_recv(state, tasks, &m, SUBI_FOREVER)) == SUBI_INTERRUPTED &&
+    subi_known_callees_trim(&w->callees, false);
+    // the one that has waited for the shortest time gets the next task: it may even spin
+    while ((r = subi_blocking_recv_in_front(w->state, w->pool->tasks, &m, SUBI_FOREVER)) ==
+               SUBI_INTERRUPTED &&
            !PyErr_ExceptionMatches(PyExc_SystemExit)) {
         PyErr_Clear();
     }
@@ -22,58 +231,50 @@ next_task(module_state *state, subi_channel *tasks, task **t)
     return r;
 }
 
-// Its outcome goes back; when nobody waits for it any more, it goes away.
-static void
-hand_back(subi_channel *done, task *t)
+static int
+serve(worker *w, worker_order *order)
 {
-    subi_message m = subi_message_integer((int64_t)(intptr_t)t);
-    if (subi_channel_send(done, SUBI_NOBODY, &m, SUBI_TRY) != SUBI_OK) {
-        subi_task_drop(t);
-    }
-}
-
-PyDoc_STRVAR(serve_doc,
-             "_serve(tasks, done, most, /)\n--\n\n"
-             "Perform tasks: on the thread of a run, in the interpreter of a worker.\n\n"
-             "Args:\n"
-             "    tasks: the receiving end of the channel that they come from.\n"
-             "    done: the sending end of the one that they go back through.\n"
-             "    most: how many, at most; 0: no limit.\n\n"
-             "Returns:\n    Whether that was the limit.");
-
-static PyObject *
-serve(PyObject *module, PyObject *args)
-{
-    module_state *state = get_state(module);
-    PyObject *tasks, *done;
-    Py_ssize_t most;
-    if (!PyArg_ParseTuple(args, "O!O!n:_serve", state->recv_channel_type, &tasks,
-                          state->send_channel_type, &done, &most)) {
-        return NULL;
-    }
-    native *n = subi_run_of_thread(state->self, PyThreadState_Get());
-    if (n == NULL) {
-        PyErr_SetString(state->InterpreterError, "this is no run of the current interpreter");
-        return NULL;
-    }
-    for (Py_ssize_t count = 0; most == 0 || count < most;) {
+    for (;;) {
         task *t;
-        subi_result r = next_task(state, subi_channel_of(tasks), &t);
+        subi_result r = next_task(w, &t);
         if (r != SUBI_OK) {
-            return r == SUBI_INTERRUPTED ? NULL : Py_NewRef(Py_False);
+            order->end = WORKER_CLOSED;
+            return r == SUBI_INTERRUPTED ? -1 : 0;
         }
-        if (!subi_task_claim(t)) {
-            subi_task_drop(t);  // whoever cancelled it has told its future
-            continue;
+        bool given_up = false;
+        atomic_fetch_add(&w->pool->busy, 1);
+        if (t->job != NULL) {
+            perform_job(w, t, order->most);
         }
-        subi_run_task(state->self, &t->run);
-        hand_back(subi_channel_of(done), t);
-        count++;
+        else {
+            given_up = perform_task(w, t);
+        }
+        atomic_fetch_sub(&w->pool->busy, 1);
+        if (w->n->exiting) {
+            PyErr_SetNone(PyExc_SystemExit);
+            return -1;
+        }
+        if (given_up || (order->most > 0 && w->left == 0)) {
+            order->end = given_up ? WORKER_GIVEN_UP : WORKER_USED_UP;
+            return 0;
+        }
     }
-    Py_RETURN_TRUE;
 }
 
-PyMethodDef subi_worker_functions[] = {
-    {"_serve", serve, METH_VARARGS, serve_doc},
-    {NULL},
-};
+int
+subi_worker_serve(native *n, worker_order *order)
+{
+    module_state *state = subi_state_here();
+    if (state == NULL) {
+        return -1;
+    }
+    worker w = {.interp = state->self,
+                .n = n,
+                .state = state,
+                .pool = order->pool,
+                .left = order->most,
+                .checks_imports = order->checks_imports};
+    int result = serve(&w, order);
+    subi_known_callees_trim(&w.callees, true);
+    return result;
+}

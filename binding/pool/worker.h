@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// The worker of a pool: takes tasks from a channel and performs them, until that is closed.
+// The worker of a pool: a run of an interpreter that performs tasks, until there will be none.
 #ifndef SUBI_WORKER_H
 #define SUBI_WORKER_H
 
-#include "state.h"
+#include "backend.h"
+#include "pool.h"
 
-extern PyMethodDef subi_worker_functions[];
+typedef enum worker_end {
+    WORKER_CLOSED,    // there are no more tasks, and will be none
+    WORKER_USED_UP,   // it has performed as many as it may
+    WORKER_GIVEN_UP,  // it did not react, and another one has its place
+} worker_end;
+
+// What a run is to do as a worker; see run.h.
+typedef struct worker_order {
+    pool *pool;
+    uint64_t most;        // so many calls; 0: no limit
+    bool checks_imports;  // whether a refused import makes a task go back as refused
+    worker_end end;
+} worker_order;
+
+// In the run, attached. -1 with an exception, such as SystemExit when the interpreter is closed.
+int subi_worker_serve(native *n, worker_order *order);
 
 #endif

@@ -18,10 +18,24 @@ def whatever_is_open() -> set[str]:
     return {repr(each) for each in subinterpreters.list_all() + legacy.channel_list_all()}
 
 
-def pytest_collection_finish() -> None:
-    """Have the collections after each test look at what has been made since."""
+def keep_what_is_left() -> None:
+    """Have the collections after each test look at what is made from now on.
+
+    pytest keeps more and more of each test, and to look at all of that after each takes time.
+    """
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    keep_what_is_left()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_pytest_keeps() -> Iterator[None]:
+    """The first fixture of a file: when it ends the file's others have ended, too."""
+    yield
+    keep_what_is_left()
 
 
 @pytest.fixture(autouse=True)

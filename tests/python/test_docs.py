@@ -21,7 +21,7 @@ import subinterpreters
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OPTIONAL = ("numpy", "cloudpickle")
+OPTIONAL = ("numpy", "cloudpickle", "joblib", "dask", "distributed", "sklearn")
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 
 

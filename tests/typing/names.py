@@ -8,6 +8,7 @@ from subinterpreters import (
     Barrier,
     BoundedSemaphore,
     BrokenBarrierError,
+    BrokenInterpreterPool,
     ChannelClosedError,
     ChannelEmptyError,
     ChannelError,
@@ -20,6 +21,7 @@ from subinterpreters import (
     InterpreterClosedError,
     InterpreterError,
     InterpreterNotFoundError,
+    InterpreterPoolExecutor,
     ItemInterpreterDestroyed,
     Lock,
     LockOwnerDiedError,
@@ -54,6 +56,7 @@ from subinterpreters import (
 constants = (UNBOUND, UNBOUND_ERROR, UNBOUND_REMOVE)
 exceptions: list[type[Exception]] = [
     BrokenBarrierError,
+    BrokenInterpreterPool,
     ChannelClosedError,
     ChannelEmptyError,
     ChannelError,
@@ -77,6 +80,7 @@ types: list[type] = [
     Condition,
     Event,
     Interpreter,
+    InterpreterPoolExecutor,
     Lock,
     LogListener,
     Queue,

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include "deadlines.h"
+
+#include "interrupt.h"
+
+#define GRACE       INT64_C(1000000000)  // ns that interrupted code has to come back
+#define FIRST_PAUSE INT64_C(5000000)     // ns until it is interrupted again
+
+static bool
+is_cancelled(const task *t)
+{
+    return t->future == NULL;
+}
+
+void
+subi_deadlines_add(pool_object *po, task *t)
+{
+    t->look_again = is_cancelled(t) ? subi_now() : subi_now() + t->timeout;
+    if (!t->is_timed) {
+        subi_task_hold(t);
+        t->is_timed = true;
+        t->next = po->timed;
+        po->timed = t;
+    }
+    subi_message m = subi_message_none();
+    subi_channel_send(po->pool->later, SUBI_NOBODY, &m, SUBI_TRY);  // closed: it is all over
+}
+
+int64_t
+subi_deadlines_next(const pool_object *po)
+{
+    int64_t next = SUBI_FOREVER;
+    for (const task *t = po->timed; t != NULL; t = t->next) {
+        next = t->look_again < next ? t->look_again : next;
+    }
+    return next;
+}
+
+// Without waiting for it to be done: it takes the GIL of the task's interpreter.
+static void
+interrupt(task *t)
+{
+    interruption what = {
+        .kind = INTERRUPT_KEYBOARD, .exception = subi_message_none(), .run = t->run};
+    Py_BEGIN_ALLOW_THREADS
+    subi_interrupt(t->interp, what, SUBI_TRY);
+    Py_END_ALLOW_THREADS
+}
+
+static void
+give_up(pool_object *po, task *t)
+{
+    if (!subi_task_change(t, TASK_RUNNING, TASK_ABANDONED)) {
+        return;
+    }
+    atomic_fetch_sub(&po->pool->load, 1);
+    po->given_up++;
+    PyObject *future = subi_task_take_future(t);
+    if (future != NULL) {
+        char text[120];
+        PyOS_snprintf(
+            text, sizeof(text),
+            "not done after %.6g seconds: the code did not react to being interrupted, and "
+            "goes on",
+            (double)t->timeout / 1e9);
+        subi_pool_set_exception(future, PyObject_CallFunction(PyExc_TimeoutError, "s", text));
+        subi_pool_wake_waiter(t);
+        Py_DECREF(future);
+    }
+    PyObject *done = PyObject_CallNoArgs(po->lost);
+    if (done == NULL) {
+        PyErr_WriteUnraisable(po->lost);
+    }
+    Py_XDECREF(done);
+}
+
+// False: there is nothing more to be seen to.
+static bool
+look_at(pool_object *po, task *t, int64_t now)
+{
+    if (t->is_back || atomic_load(&t->state) != TASK_RUNNING) {
+        // one that waits has all its time yet
+        t->look_again = now + t->timeout;
+        return !t->is_back && atomic_load(&t->state) == TASK_WAITING && !is_cancelled(t);
+    }
+    if (t->interrupted == 0 && !is_cancelled(t) && t->started + t->timeout > now) {
+        t->look_again = t->started + t->timeout;
+        return true;
+    }
+    if (t->interrupted == 0) {
+        t->interrupted = now;
+        t->timed_out = !is_cancelled(t);
+        po->timed_out += t->timed_out;
+    }
+    int64_t so_far = now - t->interrupted;
+    if (so_far >= GRACE) {
+        give_up(po, t);
+        return false;
+    }
+    t->look_again = now + FIRST_PAUSE + so_far;  // the pauses double
+    if (t->look_again > t->interrupted + GRACE) {
+        t->look_again = t->interrupted + GRACE;
+    }
+    interrupt(t);
+    return true;
+}
+
+// The list may grow meanwhile, at its head: what is due leaves it while it is looked at.
+static task *
+take_due(pool_object *po, int64_t now)
+{
+    task **link = &po->timed;
+    while (*link != NULL && (*link)->look_again > now) {
+        link = &(*link)->next;
+    }
+    task *t = *link;
+    if (t != NULL) {
+        *link = t->next;
+    }
+    return t;
+}
+
+void
+subi_deadlines_look(pool_object *po)
+{
+    int64_t now = subi_now();
+    task *t;
+    while ((t = take_due(po, now)) != NULL) {
+        if (look_at(po, t, now)) {
+            t->next = po->timed;
+            po->timed = t;
+        }
+        else {
+            t->is_timed = false;
+            subi_task_drop(t);
+        }
+    }
+}
+
+void
+subi_deadlines_clear(pool_object *po)
+{
+    task *t;
+    while ((t = po->timed) != NULL) {
+        po->timed = t->next;
+        subi_task_drop(t);
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#include "pool.h"
+
+#include <stdlib.h>
+
+static void
+drop_channel(subi_channel *c)
+{
+    if (c != NULL) {
+        subi_channel_drop(c);
+    }
+}
+
+static void
+free_pool(pool *p)
+{
+    drop_channel(p->tasks);
+    drop_channel(p->done);
+    drop_channel(p->later);
+    free(p);
+}
+
+pool *
+subi_pool_new(void)
+{
+    pool *p = calloc(1, sizeof(*p));
+    if (p == NULL) {
+        return NULL;
+    }
+    atomic_init(&p->references, 1);
+    if (subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->tasks) != SUBI_OK ||
+        subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->done) != SUBI_OK ||
+        subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->later) != SUBI_OK) {
+        free_pool(p);
+        return NULL;
+    }
+    return p;
+}
+
+void
+subi_pool_hold(pool *p)
+{
+    atomic_fetch_add_explicit(&p->references, 1, memory_order_relaxed);
+}
+
+void
+subi_pool_drop(pool *p)
+{
+    // release and acquire: what others did with it comes before it is freed
+    if (atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel) == 1) {
+        free_pool(p);
+    }
+}
+
+subi_result
+subi_pool_send(subi_channel *c, task *t)
+{
+    subi_message m = subi_task_message(t);
+    return subi_channel_send(c, SUBI_NOBODY, &m, SUBI_TRY);
+}
+
+task *
+subi_pool_take(subi_channel *c)
+{
+    subi_message m;
+    return subi_channel_recv(c, SUBI_NOBODY, &m, SUBI_TRY) == SUBI_OK ? subi_task_of(&m) : NULL;
+}

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: MIT
+#include "pool_type.h"
+
+#include "blocking.h"
+#include "codec/codec.h"
+#include "deadlines.h"
+#include "errors.h"
+#include "interp_type.h"
+#include "job.h"
+#include "map_type.h"
+#include "run.h"
+#include "task_type.h"
+#include "worker.h"
+
+static pool *
+pool_of(PyObject *self)
+{
+    return ((pool_object *)self)->pool;
+}
+
+PyDoc_STRVAR(pool_doc, "Pool(lost, /)\n--\n\n"
+                       "One queue of tasks, and the way back.\n\n"
+                       "Args:\n    lost: called, without arguments, when a worker is given up.");
+
+static PyObject *
+pool_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
+{
+    PyObject *lost;
+    if (!PyArg_ParseTuple(args, "O:Pool", &lost)) {
+        return NULL;
+    }
+    pool_object *self = (pool_object *)type->tp_alloc(type, 0);  // all zero
+    if (self != NULL && (self->pool = subi_pool_new()) == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    if (self != NULL) {
+        self->lost = Py_NewRef(lost);
+    }
+    return (PyObject *)self;
+}
+
+static int
+pool_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    pool_object *po = (pool_object *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(po->lost);
+    Py_VISIT(po->refused);
+    return subi_callees_traverse(&po->callees, visit, arg);
+}
+
+static int
+pool_clear(PyObject *self)
+{
+    pool_object *po = (pool_object *)self;
+    Py_CLEAR(po->lost);
+    Py_CLEAR(po->refused);
+    subi_callees_clear(&po->callees);
+    return 0;
+}
+
+// No worker is left: their threads keep it alive.
+static void
+drop_all(subi_channel *c)
+{
+    task *t;
+    while ((t = subi_pool_take(c)) != NULL) {
+        Py_XDECREF(subi_task_take_future(t));
+        if (t->job != NULL) {
+            subi_job_cancel(t->job, true);
+        }
+        subi_task_drop(t);
+    }
+}
+
+static void
+drop_later(subi_channel *c)
+{
+    subi_message m;
+    while (subi_channel_recv(c, SUBI_NOBODY, &m, SUBI_TRY) == SUBI_OK) {
+        if (m.tag != SUBI_TAG_NONE) {
+            Py_XDECREF(subi_task_take_future(subi_task_of(&m)));
+            subi_task_drop(subi_task_of(&m));
+        }
+    }
+}
+
+static void
+pool_dealloc(PyObject *self)
+{
+    pool_object *po = (pool_object *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    subi_deadlines_clear(po);
+    if (po->pool != NULL) {
+        drop_all(po->pool->tasks);
+        drop_all(po->pool->done);
+        drop_later(po->pool->later);
+        subi_pool_drop(po->pool);
+    }
+    pool_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+int
+subi_pool_may_wait(module_state *state, const pool_object *po)
+{
+    subi_thread *me = subi_thread_self();
+    for (const at_work *w = po->at_work; w != NULL; w = w->next) {
+        if (w->thread == me) {
+            PyErr_SetString(state->InterpreterError,
+                            "a worker cannot wait for its own pool, which may have no other one");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+// ---- submitting -------------------------------------------------------------------------------
+
+// NULL with an exception.
+static task *
+make_task(module_state *state, pool_object *po, PyObject *callable, PyObject *args, PyObject *named)
+{
+    task *t = subi_task_new();
+    if (t == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    t->is_named = PyDict_GET_SIZE(named) > 0;
+    PyObject *arguments = t->is_named ? PyTuple_Pack(2, args, named) : Py_NewRef(args);
+    t->callee = arguments != NULL ? subi_callees_find(state, &po->callees, callable) : NULL;
+    if (t->callee == NULL || subi_encode_keeping_arrays(state, arguments, &t->arguments) < 0) {
+        t->arguments = subi_message_none();
+        subi_task_drop(t);
+        t = NULL;
+    }
+    Py_XDECREF(arguments);
+    return t;
+}
+
+PyDoc_STRVAR(pool_submit_doc,
+             "submit($self, future, timeout, callable, args, kwargs, /)\n--\n\n"
+             "Send a call to the workers.\n\n"
+             "Args:\n"
+             "    future: what gets its result.\n"
+             "    timeout: seconds after which it is interrupted, from when it begins, or None.\n"
+             "    callable, args, kwargs: the call.\n\n"
+             "Returns:\n    A Task.\n\n"
+             "Raises:\n    RuntimeError: the pool is closed.\n"
+             "    NotShareableError: a part of the call cannot be sent.");
+
+static PyObject *
+pool_submit(PyObject *self, PyObject *args)
+{
+    module_state *state = get_state_of(self);
+    pool_object *po = (pool_object *)self;
+    PyObject *future, *timeout, *callable, *positional, *named;
+    int64_t deadline;
+    if (state == NULL ||
+        !PyArg_ParseTuple(args, "OOOO!O!:submit", &future, &timeout, &callable, &PyTuple_Type,
+                          &positional, &PyDict_Type, &named) ||
+        subi_parse_timeout(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    if (timeout != Py_None && !PyFloat_Check(timeout)) {
+        return PyErr_Format(PyExc_TypeError, "timeout must be a float or None, got %.100s",
+                            Py_TYPE(timeout)->tp_name);
+    }
+    task *t = make_task(state, po, callable, positional, named);
+    PyObject *object = t != NULL ? subi_task_object_new(state, po, t) : NULL;
+    if (object == NULL) {
+        if (t != NULL) {
+            subi_task_drop(t);
+        }
+        return NULL;
+    }
+    if (timeout != Py_None && deadline != SUBI_FOREVER) {
+        double ns = PyFloat_AS_DOUBLE(timeout) * 1e9;
+        t->timeout = ns >= 1 ? (int64_t)ns : 1;
+    }
+    t->future = Py_NewRef(future);
+    atomic_fetch_add(&po->pool->load, 1);
+    subi_task_hold(t);
+    if (subi_pool_send(po->pool->tasks, t) != SUBI_OK) {
+        atomic_fetch_sub(&po->pool->load, 1);
+        Py_XDECREF(subi_task_take_future(t));
+        subi_task_drop(t);
+        Py_CLEAR(object);
+        PyErr_SetString(PyExc_RuntimeError, "cannot schedule new futures after shutdown");
+    }
+    else {
+        po->submitted++;
+        if (t->timeout > 0) {
+            subi_deadlines_add(po, t);
+        }
+    }
+    subi_task_drop(t);
+    return object;
+}
+
+PyDoc_STRVAR(pool_map_doc,
+             "map($self, callable, source, capacity, chunk, workers, timeout, tells_all, /)\n--\n\n"
+             "Let workers call something with many arguments.\n\n"
+             "Args:\n"
+             "    callable: what is called.\n"
+             "    source: an iterator over tuples, the arguments.\n"
+             "    capacity: so many of them are taken in advance of results.\n"
+             "    chunk: so many are for one worker at a time; 0: as many as take no time.\n"
+             "    workers: so many, at most.\n"
+             "    timeout: seconds in which all results must have been had, or None.\n"
+             "    tells_all: whether wait() returns for each call that has ended.\n\n"
+             "Returns:\n    A Map.");
+
+static PyObject *
+pool_map(PyObject *self, PyObject *args)
+{
+    module_state *state = get_state_of(self);
+    return state != NULL ? subi_map_new(state, (pool_object *)self, args) : NULL;
+}
+
+// ---- completing -------------------------------------------------------------------------------
+
+// A callback may raise what set_result() does not catch, such as SystemExit.
+static void
+tell_future(PyObject *future, const char *method, PyObject *obj)
+{
+    PyObject *done = PyObject_CallMethod(future, method, "(O)", obj);
+    if (done == NULL) {
+        PyErr_WriteUnraisable(future);
+    }
+    Py_XDECREF(done);
+}
+
+void
+subi_pool_set_exception(PyObject *future, PyObject *exc)
+{
+    if (exc == NULL) {
+        exc = PyErr_GetRaisedException();
+    }
+    tell_future(future, "set_exception", exc);
+    Py_DECREF(exc);
+}
+
+void
+subi_pool_wake_waiter(task *t)
+{
+    if (t->waiter != NULL && t->waiter != subi_thread_self()) {
+        subi_thread_interrupt(t->waiter);
+    }
+}
+
+// TimeoutError, with the exception that is set as its cause.
+static void
+raise_timed_out(const task *t)
+{
+    PyObject *cause = PyErr_GetRaisedException();
+    char text[80];
+    PyOS_snprintf(text, sizeof(text), "not done after %.6g seconds: the code was interrupted",
+                  (double)t->timeout / 1e9);
+    PyErr_SetString(PyExc_TimeoutError, text);
+    PyObject *exc = PyErr_GetRaisedException();
+    PyException_SetCause(exc, cause);
+    PyErr_SetRaisedException(exc);
+}
+
+void
+subi_pool_complete(module_state *state, pool_object *po, task *t)
+{
+    t->is_back = true;
+    PyObject *future = subi_task_take_future(t);
+    subi_pool_wake_waiter(t);
+    if (future == NULL) {
+        return;
+    }
+    PyObject *result = NULL;
+    if (t->succeeded) {
+        result = subi_decode(state, &t->result);
+    }
+    else {
+        subi_failure_raise(state, &t->failure);
+        if (t->timed_out) {
+            raise_timed_out(t);
+        }
+    }
+    if (result != NULL) {
+        tell_future(future, "set_result", result);
+        Py_DECREF(result);
+    }
+    else {
+        subi_pool_set_exception(future, NULL);
+    }
+    Py_DECREF(future);
+}
+
+static void
+complete_all(module_state *state, pool_object *po, subi_channel *c)
+{
+    subi_message m;
+    while (subi_channel_recv(c, SUBI_NOBODY, &m, SUBI_TRY) == SUBI_OK) {
+        if (m.tag != SUBI_TAG_NONE) {
+            subi_pool_complete(state, po, subi_task_of(&m));
+            subi_task_drop(subi_task_of(&m));
+        }
+    }
+}
+
+PyDoc_STRVAR(pool_complete_doc,
+             "complete($self, /)\n--\n\n"
+             "Give futures their results, until the last worker has ended, and see to it "
+             "that nothing takes longer than it may.");
+
+static PyObject *
+pool_complete(PyObject *self, PyObject *unused)
+{
+    module_state *state = get_state_of(self);
+    pool_object *po = (pool_object *)self;
+    if (state == NULL) {
+        return NULL;
+    }
+    subi_result r = SUBI_OK;
+    while (r != SUBI_CLOSED && r != SUBI_INTERRUPTED && r != SUBI_FORKED) {
+        subi_message m;
+        size_t chosen;
+        subi_case cases[] = {{po->pool->done, SUBI_RECV, &m}, {po->pool->later, SUBI_RECV, &m}};
+        r = subi_blocking_select(state, cases, 2, subi_deadlines_next(po), &chosen);
+        if (r == SUBI_OK && m.tag != SUBI_TAG_NONE) {
+            subi_pool_complete(state, po, subi_task_of(&m));
+            subi_task_drop(subi_task_of(&m));
+        }
+        subi_deadlines_look(po);
+    }
+    if (r == SUBI_INTERRUPTED) {
+        return NULL;
+    }
+    complete_all(state, po, po->pool->later);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(pool_refuse_doc,
+             "refuse($self, exception, /)\n--\n\n"
+             "Take what no worker has taken, and give it that exception; None: cancel it.");
+
+static void
+refuse(pool_object *po, task *t, PyObject *exception)
+{
+    if (t->job != NULL) {
+        atomic_fetch_sub(&po->pool->load, 1);
+        subi_job_cancel(t->job, true);
+        return;
+    }
+    if (!subi_task_change(t, TASK_WAITING, TASK_CANCELLED)) {
+        return;  // that was cancelled
+    }
+    atomic_fetch_sub(&po->pool->load, 1);
+    PyObject *future = subi_task_take_future(t);
+    t->is_back = true;
+    subi_pool_wake_waiter(t);
+    if (future != NULL && exception != Py_None) {
+        tell_future(future, "set_exception", exception);
+    }
+    else if (future != NULL) {
+        po->cancelled++;
+        PyObject *done = PyObject_CallMethod(future, "_cancelled", NULL);
+        if (done == NULL) {
+            PyErr_WriteUnraisable(future);
+        }
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(future);
+}
+
+static PyObject *
+pool_refuse(PyObject *self, PyObject *exception)
+{
+    pool_object *po = (pool_object *)self;
+    task *t;
+    Py_XSETREF(po->refused, exception != Py_None ? Py_NewRef(exception) : NULL);
+    while ((t = subi_pool_take(po->pool->tasks)) != NULL) {
+        refuse(po, t, exception);
+        subi_task_drop(t);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+pool_close(PyObject *self, PyObject *unused)
+{
+    subi_channel_close(pool_of(self)->tasks, SUBI_SEND, false);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+pool_end(PyObject *self, PyObject *unused)
+{
+    subi_channel_close(pool_of(self)->done, SUBI_SEND, false);
+    Py_RETURN_NONE;
+}
+
+// ---- working ----------------------------------------------------------------------------------
+
+PyDoc_STRVAR(
+    pool_work_doc,
+    "work($self, interp, most, /)\n--\n\n"
+    "Let an interpreter perform tasks, on the calling thread.\n\n"
+    "Args:\n"
+    "    interp: the Interpreter.\n"
+    "    most: so many calls; 0: no limit.\n\n"
+    "Returns:\n"
+    "    'closed': there will be no more tasks; 'used up': it has performed as many as it may;\n"
+    "    'given up': it did not react to being interrupted.\n\n"
+    "Raises:\n    ExecutionFailed: the interpreter is being closed.");
+
+static PyObject *
+pool_work(PyObject *self, PyObject *args)
+{
+    module_state *state = get_state_of(self);
+    pool_object *po = (pool_object *)self;
+    PyObject *interp;
+    unsigned long long most;
+    if (state == NULL ||
+        !PyArg_ParseTuple(args, "O!K:work", state->interpreter_type, &interp, &most)) {
+        return NULL;
+    }
+    worker_order order = {.pool = po->pool, .most = most};
+    run r = {.worker = &order, .wanted = FAILURE_BRIEF};
+    at_work here = {.thread = subi_thread_self(), .next = po->at_work};
+    po->at_work = &here;
+    subi_result began = subi_run(state, subi_interp_of(interp), &r);
+    at_work **link = &po->at_work;
+    while (*link != &here) {
+        link = &(*link)->next;
+    }
+    *link = here.next;
+    if (began == SUBI_INTERRUPTED || (began == SUBI_OK && r.outcome == RUN_SIGNALLED)) {
+        return NULL;
+    }
+    if (began != SUBI_OK) {
+        return subi_raise_interp(state, began, subi_interp_id(subi_interp_of(interp)));
+    }
+    if (r.outcome == RUN_RAISED) {
+        subi_failure_raise(state, &r.failure);
+    }
+    bool raised = r.outcome == RUN_RAISED;
+    subi_run_fini(&r);
+    static const char *const ends[] = {"closed", "used up", "given up"};
+    return raised ? NULL : PyUnicode_FromString(ends[order.end]);
+}
+
+// ---- attributes -------------------------------------------------------------------------------
+
+static PyObject *
+pool_load(PyObject *self, void *unused)
+{
+    return PyLong_FromSize_t(atomic_load(&pool_of(self)->load));
+}
+
+static PyObject *
+pool_counts(PyObject *self, PyObject *unused)
+{
+    const pool_object *po = (pool_object *)self;
+    return Py_BuildValue("{sKsKsKsKsKsKsnsn}", "submitted", po->submitted, "performed",
+                         atomic_load(&po->pool->performed), "failed",
+                         atomic_load(&po->pool->failed), "cancelled", po->cancelled, "timed_out",
+                         po->timed_out, "given_up", po->given_up, "busy",
+                         (Py_ssize_t)atomic_load(&po->pool->busy), "waiting",
+                         (Py_ssize_t)subi_channel_count(po->pool->tasks));
+}
+
+static PyMethodDef pool_methods[] = {
+    {"submit", pool_submit, METH_VARARGS, pool_submit_doc},
+    {"map", pool_map, METH_VARARGS, pool_map_doc},
+    {"complete", pool_complete, METH_NOARGS, pool_complete_doc},
+    {"refuse", pool_refuse, METH_O, pool_refuse_doc},
+    {"close", pool_close, METH_NOARGS,
+     "close($self, /)\n--\n\nTake no more tasks; workers end when they have performed those that "
+     "there are."},
+    {"end", pool_end, METH_NOARGS,
+     "end($self, /)\n--\n\nThe last worker has ended: complete() returns."},
+    {"work", pool_work, METH_VARARGS, pool_work_doc},
+    {"counts", pool_counts, METH_NOARGS,
+     "counts($self, /)\n--\n\nHow many tasks there were, and are, as a dict."},
+    {NULL},
+};
+
+static PyGetSetDef pool_getset[] = {
+    {"load", pool_load, NULL, "How many workers there is work for.", NULL},
+    {NULL},
+};
+
+static PyType_Slot pool_slots[] = {
+    {Py_tp_new, pool_new},           {Py_tp_dealloc, pool_dealloc},
+    {Py_tp_traverse, pool_traverse}, {Py_tp_clear, pool_clear},
+    {Py_tp_methods, pool_methods},   {Py_tp_getset, pool_getset},
+    {Py_tp_doc, (void *)pool_doc},   {0, NULL},
+};
+
+static PyType_Spec pool_spec = {
+    .name = "subinterpreters._subinterpreters.Pool",
+    .basicsize = sizeof(pool_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = pool_slots,
+};
+
+int
+subi_pool_type_init(PyObject *module, module_state *state)
+{
+    state->pool_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &pool_spec, NULL);
+    if (state->pool_type == NULL || PyModule_AddType(module, state->pool_type) < 0) {
+        return -1;
+    }
+    return subi_task_type_init(module, state) < 0 || subi_map_type_init(module, state) < 0 ? -1 : 0;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// The type Pool: a pool in the interpreter that submits to it. What only that interpreter knows of its tasks
+// is here: futures, deadlines, what has been encoded last.
+#ifndef SUBI_POOL_TYPE_H
+#define SUBI_POOL_TYPE_H
+
+#include "pool.h"
+
+// A thread that is a worker right now, on that thread's stack.
+typedef struct at_work {
+    subi_thread *thread;
+    struct at_work *next;
+} at_work;
+
+typedef struct pool_object {
+    PyObject_HEAD
+    pool *pool;
+    callees callees;
+    at_work *at_work;
+    task *timed;             // see deadlines.c
+    subi_thread *completer;  // the thread in complete(); borrowed
+    PyObject *lost;          // called when a worker is given up
+    PyObject *refused;       // what is refused gets this exception; NULL: it is cancelled
+    uint64_t submitted, cancelled, timed_out, given_up;
+} pool_object;
+
+int subi_pool_type_init(PyObject *module, module_state *state);
+
+// A worker must not wait for its own pool, which may have no other: -1 with an exception when the calling
+// thread is one.
+int subi_pool_may_wait(module_state *state, const pool_object *po);
+
+// Gives the future of a task that has come back its outcome, if it is still there.
+void subi_pool_complete(module_state *state, pool_object *po, task *t);
+
+// Whoever waits for the task looks again.
+void subi_pool_wake_waiter(task *t);
+
+// Gives future an exception, which this takes. An error of that is reported, not raised.
+void subi_pool_set_exception(PyObject *future, PyObject *exc);
+
+#endif

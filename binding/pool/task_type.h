@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// The type Task: what the future of a call needs of it.
+#ifndef SUBI_TASK_TYPE_H
+#define SUBI_TASK_TYPE_H
+
+#include "pool_type.h"
+
+int subi_task_type_init(PyObject *module, module_state *state);
+
+// NULL with an exception.
+PyObject *subi_task_object_new(module_state *state, pool_object *po, task *t);
+
+#endif
