@@ -176,7 +176,7 @@ def two_against_one(question: str, isolation: str, code: tuple[str, str]) -> Res
                 "two processes": in_processes(2),
                 "one process": in_processes(1),
             },
-            25,
+            20,
             best=True,
         )
     if failed:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from common import tasks
 from common.contenders import EXECUTORS, LOKY, POOL, PRIVATE, PROCESSES, STDLIB, present
-from common.harness import Result, Skipped, compare, main
+from common.harness import Result, Skipped, judge, main, measure
 
 COUNTS = (1, 2, 10, 50, 100, 200)
 SEVERAL = 10  # up to so many workers there are several rounds
 
 # Those whose workers take long to start have fewer.
-MOST = {PRIVATE: 50, PROCESSES: 100, POOL: 100, LOKY: 50}
+MOST = {PRIVATE: 50, PROCESSES: 100, POOL: 50, LOKY: 50}
 PATIENCE = 90  # seconds for all workers to be there
 A_WORKER = 30_000_000  # bytes, at most: no pool is asked for more than half of what is free
 
@@ -92,9 +92,8 @@ def workers(count: int) -> Result:
     }
     rounds = 3 if count <= SEVERAL else 1
     question = f"memory of a worker, in a pool of {count}"
-    result = compare(question, {STDLIB: 0.8}, rounds, warm_up=False, notes=notes, sides=sides)
-    result.unit = "B"
-    return result
+    samples = measure(sides, rounds, warm_up=False, patience=1)
+    return judge(question, samples, sides, {STDLIB: 0.8}, unit="B", notes=notes)
 
 
 def memory() -> list[Result]:

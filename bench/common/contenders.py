@@ -21,7 +21,7 @@ import subinterpreters
 # What starts processes for all contenders alike: ProcessPoolExecutor's own choice since CPython 3.14.
 CONTEXT = multiprocessing.get_context("forkserver")
 
-MODULE = "subinterpreters._pool"
+MODULE = "subinterpreters"
 
 OURS = "subinterpreters"
 PRIVATE = "private"

@@ -142,7 +142,12 @@ class Samples:
 
 
 def measure(
-    sides: Mapping[str, Measure], rounds: int = 7, *, best: bool = False, warm_up: bool = True
+    sides: Mapping[str, Measure],
+    rounds: int = 7,
+    *,
+    best: bool = False,
+    warm_up: bool = True,
+    patience: int = PATIENCE,
 ) -> Samples:
     """Measure the sides in turn, in `rounds` quiet rounds after a warm-up.
 
@@ -152,13 +157,14 @@ def measure(
         best: the least of each side counts in place of the median: for what keeps all processors busy,
             where whatever else the machine does can only add to it.
         warm_up: measure each side once more at first, which does not count.
+        patience: so many times as many rounds are tried to have quiet ones: 1 if time does not matter.
     """
     rounds = min(rounds, Settings.rounds or rounds)
     for once in sides.values() if warm_up else ():
         once()
     samples: list[tuple[float, Sample]] = []
     quiet = 0
-    while quiet < rounds and len(samples) < rounds * PATIENCE:
+    while quiet < rounds and len(samples) < rounds * patience:
         others = Others()
         order = list(sides) if len(samples) % 2 == 0 else list(reversed(sides))
         values = {name: sides[name]() for name in order}
