@@ -23,7 +23,6 @@ from subinterpreters import (
 )  # its hook for the process's end comes before ours, so it is called later
 from subinterpreters._subinterpreters import (
     Interpreter,
-    InterpreterError,
     Pool,
     Task,
     _seconds,
@@ -323,6 +322,8 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
             raise TypeError(f"isolation must be a str or None, got {isolation!r}")
         if isolation not in (*ISOLATIONS, None):
             raise ValueError(f"isolation must be one of {ISOLATIONS} or None, got {isolation!r}")
+        if not isinstance(initargs, Iterable):
+            raise TypeError(f"initargs must be a tuple, got {initargs!r}")
         initargs = tuple(initargs)
         self._max_workers = max_workers
         self._thread_name_prefix = (
@@ -354,7 +355,9 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
 
     def _check(self) -> None:
         if self._workers.process != os.getpid():
-            raise InterpreterError("the pool belongs to the process that this one was forked from")
+            raise RuntimeError(
+                "cannot schedule new futures in a process that was forked from that of the pool"
+            )
         if self._workers.broken is not None:
             raise self._workers.make_error()
         if _ending:
