@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """With this folder on PYTHONPATH, `import concurrent.interpreters` gets this package everywhere.
 
+So does `concurrent.futures` its InterpreterPoolExecutor.
+
 Everywhere is: in the process, its interpreters, and the processes that it starts.
 """
 
@@ -13,6 +15,7 @@ from typing import Any
 
 NAMES = {
     "concurrent.interpreters": "subinterpreters",
+    "concurrent.futures.interpreter": "subinterpreters",
     "concurrent.interpreters._queues": "subinterpreters._queues",
 }
 
