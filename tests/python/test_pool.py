@@ -351,7 +351,7 @@ def test_map_with_a_buffer_reads_no_more(
     numbers = itertools.count()
     results = pool.map(tasks.square, numbers, buffersize=buffersize, chunksize=chunksize)
     assert next(numbers) <= buffersize * (chunksize or 1)
-    assert [next(results) for _ in range(3)][0] == 0
+    assert next(next(results) for _ in range(3)) == 0
     results.close()  # type: ignore[attr-defined]
     assert next(numbers) < 20
 
