@@ -2,6 +2,7 @@
 #include "backend.h"
 
 #include "creation.h"
+#include "isolation.h"
 #include "private/private.h"
 #include "runtime.h"
 #include "thread_state.h"
@@ -88,6 +89,12 @@ static const backend backends[] = {
 const backend *
 subi_backend_find(module_state *state, const char *name)
 {
+    if (name != NULL && strcmp(name, "auto") == 0) {
+        name = subi_isolation_choose(state);
+        if (name == NULL) {
+            return NULL;
+        }
+    }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(backends); i++) {
         const backend *b = &backends[i];
         if (name != NULL ? strcmp(name, b->name) != 0 : b->create == NULL) {
@@ -103,7 +110,8 @@ subi_backend_find(module_state *state, const char *name)
         return NULL;
     }
     PyErr_Format(PyExc_ValueError,
-                 "isolation must be 'own', 'private', 'shared' or None, got '%.100s'", name);
+                 "isolation must be 'own', 'private', 'shared', 'auto' or None, got '%.100s'",
+                 name);
     return NULL;
 }
 

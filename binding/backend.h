@@ -31,6 +31,7 @@ typedef struct native {
     PyThreadState *current;          // of the run in progress, else NULL
     subi_thread *runner;             // its thread; borrowed
     bool interrupted;                // whether it has been
+    _Atomic bool import_refused;     // atomic: see import_error.h; set by any of its threads
     bool exiting;                    // whether it has been told to end, with SystemExit
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress
     _Atomic size_t
@@ -68,7 +69,7 @@ typedef struct backend {
     void (*discard)(native *n);
 } backend;
 
-// The backend with that name, the default one for NULL. NULL with ValueError (there is none, and
+// The backend with that name, the default one for NULL, the one that isolation.h finds for "auto". NULL with ValueError (there is none, and
 // the message says which there are) or InterpreterError (this Python cannot have it).
 const backend *subi_backend_find(module_state *state, const char *name);
 

@@ -78,6 +78,7 @@ take_spare(const backend *b)
         subi_reserve_done();
         if (ready) {
             atomic_store(&n->runs, 0);
+            atomic_store(&n->import_refused, false);
             return n;
         }
     }
@@ -225,6 +226,7 @@ make_native(module_state *state, const backend *b, subi_interp *record)
     }
     c->record = record;
     c->backend = b;
+    subi_thread_state_note_stack(PyThreadState_Get());
     int result = pack(state, c);
     if (result == 0) {
         c->result = -1;

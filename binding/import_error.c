@@ -1,8 +1,39 @@
 // SPDX-License-Identifier: MIT
 #include "import_error.h"
 
+#include "backend.h"
+
 // What CPython says of such modules, in all versions.
 #define REFUSAL "does not support loading in subinterpreters"
+
+static void
+note_refusal(void)
+{
+    subi_interp *i = subi_interp_find(PyInterpreterState_Get());
+    native *n = i != NULL ? subi_interp_data(i) : NULL;
+    if (n != NULL) {
+        atomic_store(&n->import_refused, true);
+    }
+    if (i != NULL) {
+        subi_interp_drop(i);
+    }
+}
+
+bool
+subi_import_was_refused(module_state *state)
+{
+    native *n = subi_interp_data(state->self);
+    return n != NULL && atomic_load(&n->import_refused);
+}
+
+void
+subi_import_refusal_forget(module_state *state)
+{
+    native *n = subi_interp_data(state->self);
+    if (n != NULL) {
+        atomic_store(&n->import_refused, false);
+    }
+}
 
 // The exception that is set, if it is a refusal, is replaced by one that says more.
 static void
@@ -14,6 +45,9 @@ explain(PyObject *spec)
     bool refused = utf8 != NULL && strstr(utf8, REFUSAL) != NULL;
     Py_XDECREF(text);
     PyErr_Clear();
+    if (refused) {
+        note_refusal();
+    }
     PyObject *name = refused ? PyObject_GetAttrString(spec, "name") : NULL;
     PyObject *origin = name != NULL ? PyObject_GetAttrString(spec, "origin") : NULL;
     PyObject *message =

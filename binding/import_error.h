@@ -10,4 +10,10 @@
 // interpreter; raises nothing.
 void subi_import_error_explain(void);
 
+// Whether an import has been refused in the interpreter that the module is in, since it was made or that was
+// forgotten, because the extension module does not support interpreters of kind own. Whoever imported it may
+// have gone on without it. By a thread that runs code there.
+bool subi_import_was_refused(module_state *state);
+void subi_import_refusal_forget(module_state *state);
+
 #endif

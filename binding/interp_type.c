@@ -11,6 +11,7 @@
 #include "codec/codec.h"
 #include "creation.h"
 #include "errors.h"
+#include "import_error.h"
 #include "lifecycle.h"
 #include "registry.h"
 #include "stats.h"
@@ -459,7 +460,8 @@ PyDoc_STRVAR(
     "        extension modules that declare support can be imported there. 'private'\n"
     "        gives it a Python runtime of its own, a private copy of libpython, so that\n"
     "        it runs in parallel and can import any extension module. 'shared' makes it\n"
-    "        share the main interpreter's GIL. None is 'own', before CPython 3.12\n"
+    "        share the main interpreter's GIL. 'auto' is 'own' if that can import each\n"
+    "        extension module that the caller has imported, else 'private'. None is 'own', before CPython 3.12\n"
     "        'private', since there is nothing else.\n"
     "    name: a str for people to read; None is one with its id.\n\n"
     "Returns:\n    An Interpreter.\n\n"
@@ -605,7 +607,16 @@ is_shareable(PyObject *module, PyObject *obj)
     return PyBool_FromLong(subi_is_shareable(get_state(module), obj));
 }
 
+static PyObject *
+import_was_refused(PyObject *module, PyObject *unused)
+{
+    return PyBool_FromLong(subi_import_was_refused(get_state(module)));
+}
+
 PyMethodDef subi_interp_functions[] = {
+    {"_import_was_refused", import_was_refused, METH_NOARGS,
+     "_import_was_refused()\n--\n\n"
+     "Whether an import here was refused, since the extension module supports no interpreter of kind 'own'."},
     {"is_shareable", is_shareable, METH_O,
      "is_shareable(obj, /)\n--\n\n"
      "Whether concurrent.interpreters would call obj shareable: None, bool, int, float, bytes,\n"

@@ -91,10 +91,14 @@ subi_lifecycle_end_spare_here(native *n)
 
 #define QUIET_CLOSE_WAIT INT64_C(100000000)  // ns: for threads that are just ending
 
-// What Py_EndInterpreter would do later, when it is too late for threads that they start.
+// What Py_EndInterpreter would do later, when it is too late for threads that they start. The import makes a
+// thread state in the main interpreter, which is slow on the initial thread.
 static void
-run_atexit_functions(void)
+run_atexit_functions(const native *n)
 {
+    if (n->birth != NULL && !subi_birth_has_atexit_functions(n->birth)) {
+        return;
+    }
     PyObject *atexit = PyImport_ImportModule("atexit");
     PyObject *result = atexit != NULL ? PyObject_CallMethod(atexit, "_run_exitfuncs", NULL) : NULL;
     if (result == NULL) {
@@ -144,7 +148,7 @@ subi_lifecycle_end_here(native *n, int64_t deadline, char *names, size_t size, e
     subi_script_forget(&n->script);
     subi_result r = subi_join_threads(n, deadline, names, size);
     if (r == SUBI_OK) {
-        run_atexit_functions();
+        run_atexit_functions(n);
         subi_thread_state_drop_others(n);  // which runs finalizers
         r = subi_join_threads(n, deadline, names, size);
     }

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
+#define Py_BUILD_CORE_MODULE
 #include "thread_state.h"
 
 #include <stdlib.h>
+
+#if PY_VERSION_HEX >= 0x030E0000
+#include "internal/pycore_tstate.h"
+#endif
 
 typedef struct kept_thread_state {
     struct kept_thread_state *next;
@@ -22,6 +27,65 @@ subi_thread_state_keep(native *n, PyThreadState *tstate)
     n->kept = k;
     return 0;
 }
+
+// ---- the bounds of a thread's stack -----------------------------------------------------------
+
+#if PY_VERSION_HEX >= 0x030E0000
+
+// From 3.14 on each new thread state asks for the bounds of its thread's stack when it is attached for the
+// first time. On the initial thread that makes glibc parse /proc/self/maps, which takes 300 us and more.
+// They are the same for all thread states of a thread, so ours get those of the one before.
+static _Thread_local struct {
+    uintptr_t top, soft_limit, hard_limit;
+} stack;  // all 0: not known
+
+void
+subi_thread_state_note_stack(const PyThreadState *tstate)
+{
+    const _PyThreadStateImpl *t = (const _PyThreadStateImpl *)tstate;
+    stack.top = t->c_stack_top;
+    stack.soft_limit = t->c_stack_soft_limit;
+    stack.hard_limit = t->c_stack_hard_limit;
+}
+
+// Not if this is another stack than the one that is known: some programs switch them.
+static void
+give_stack(PyThreadState *tstate)
+{
+    _PyThreadStateImpl *t = (_PyThreadStateImpl *)tstate;
+    uintptr_t here = (uintptr_t)&t;
+    if (t->c_stack_hard_limit == 0 && here > stack.hard_limit && here < stack.top) {
+        t->c_stack_top = stack.top;
+        t->c_stack_soft_limit = stack.soft_limit;
+        t->c_stack_hard_limit = stack.hard_limit;
+    }
+}
+
+#else
+
+void
+subi_thread_state_note_stack(const PyThreadState *tstate)
+{
+}
+
+static void
+give_stack(PyThreadState *tstate)
+{
+}
+
+#endif
+
+PyThreadState *
+subi_thread_state_new(PyInterpreterState *interp)
+{
+    PyThreadState *tstate = PyThreadState_New(interp);
+    if (tstate != NULL) {
+        give_stack(tstate);
+    }
+    return tstate;
+}
+
+// ---- thread states that are kept --------------------------------------------------------------
 
 // Takes *link out of the list and frees it, but not its thread state.
 static void
@@ -95,11 +159,12 @@ subi_thread_state_attach(native *n)
     bool any_dead = false;
     PyThreadState *tstate = find_mine(n, &any_dead);
     if (tstate == NULL) {
-        tstate = PyThreadState_New(n->interp);
+        tstate = subi_thread_state_new(n->interp);
         if (tstate == NULL) {
             return NULL;
         }
         PyEval_RestoreThread(tstate);
+        subi_thread_state_note_stack(tstate);
         if (subi_thread_state_keep(n, tstate) < 0) {
             PyThreadState_Clear(tstate);
             PyThreadState_DeleteCurrent();
@@ -119,7 +184,7 @@ int
 subi_thread_state_exchange(native *n)
 {
     PyThreadState *old = PyThreadState_Get();
-    PyThreadState *new = PyThreadState_New(n->interp);
+    PyThreadState *new = subi_thread_state_new(n->interp);
     if (new == NULL) {
         return -1;
     }

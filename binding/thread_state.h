@@ -8,6 +8,11 @@
 
 #include "backend.h"
 
+// As PyThreadState_New, but it does not look for the bounds of this thread's stack again if a thread state
+// of this thread has been noted, to which the thread was attached once.
+PyThreadState *subi_thread_state_new(PyInterpreterState *interp);
+void subi_thread_state_note_stack(const PyThreadState *tstate);
+
 // Makes tstate, to which the calling thread is attached, its one for n's interpreter. -1: out of
 // memory.
 int subi_thread_state_keep(native *n, PyThreadState *tstate);

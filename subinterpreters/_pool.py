@@ -12,7 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from concurrent.futures.thread import BrokenThreadPool
 from contextlib import suppress
@@ -23,6 +23,7 @@ from subinterpreters import (
 )  # its hook for the process's end comes before ours, so it is called later
 from subinterpreters._subinterpreters import (
     Interpreter,
+    InterpreterError,
     Pool,
     Task,
     _seconds,
@@ -32,7 +33,9 @@ from subinterpreters._subinterpreters import (
 _T = TypeVar("_T")
 
 if TYPE_CHECKING:
-    Isolation: TypeAlias = Literal["own", "private", "shared"]
+    Isolation: TypeAlias = Literal["own", "private", "shared", "auto"]
+
+ISOLATIONS = ("own", "private", "shared", "auto")
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
@@ -118,6 +121,7 @@ class _Workers:
         self.prefix = prefix
         self.threads: set[threading.Thread] = set()
         self.lock = threading.RLock()  # a finalizer may shut it down at any time
+        self.process = os.getpid()
         self.closed = False
         self.broken: BrokenInterpreterPool | None = None
         self._make = make
@@ -239,10 +243,17 @@ def _at_end() -> None:
 with suppress(RuntimeError):  # it has begun
     threading._register_atexit(_at_end)  # type: ignore[attr-defined]
 
-os.register_at_fork(after_in_child=_all.clear)
+
+def _after_fork_in_child() -> None:
+    for workers in list(_all):
+        workers.lock = threading.RLock()  # another thread may have had it
+    _all.clear()
 
 
-class InterpreterPoolExecutor(Executor):
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor has to be one
     """An executor whose workers are interpreters: calls run in parallel, in one process.
 
     It can stand wherever another executor of concurrent.futures can. The functions of a pool that is
@@ -292,13 +303,26 @@ class InterpreterPoolExecutor(Executor):
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
-        if max_tasks_per_child is not None and operator.index(max_tasks_per_child) <= 0:
-            raise ValueError("max_tasks_per_child must be >= 1")
+        if max_tasks_per_child is not None:
+            if not isinstance(max_tasks_per_child, int):
+                raise TypeError("max_tasks_per_child must be an integer")
+            if max_tasks_per_child <= 0:
+                raise ValueError("max_tasks_per_child must be >= 1")
+        if not isinstance(name, str) or not isinstance(thread_name_prefix, str):
+            raise TypeError("name and thread_name_prefix must be str")
+        if isolation is not None and not isinstance(isolation, str):
+            raise TypeError(f"isolation must be a str or None, got {isolation!r}")
+        if isolation not in (*ISOLATIONS, None):
+            raise ValueError(f"isolation must be one of {ISOLATIONS} or None, got {isolation!r}")
+        initargs = tuple(initargs)
         self._max_workers = max_workers
         self._thread_name_prefix = (
             thread_name_prefix or name or f"InterpreterPoolExecutor-{next(self._counter)}"
         )
         self._cancel_running = cancel_running
+        self._running: weakref.WeakSet[_Future[Any]] = (
+            weakref.WeakSet()
+        )  # if these can be cancelled
 
         def make(thread_name: str) -> Interpreter:
             return create(isolation=isolation, name=thread_name)
@@ -311,23 +335,17 @@ class InterpreterPoolExecutor(Executor):
             max_workers, self._thread_name_prefix, make, initialize, max_tasks_per_child or 0
         )
         self._pool = workers.pool
-        self._lock = workers.lock
         _all.add(workers)
         weakref.finalize(self, workers.close).atexit = False
 
-    @property
-    def _threads(self) -> set[threading.Thread]:
-        return self._workers.threads
-
-    @property
-    def _broken(self) -> BrokenInterpreterPool | None:
-        return self._workers.broken
-
-    @property
-    def _shutdown(self) -> bool:
-        return self._workers.closed
+    if not TYPE_CHECKING:  # the base class has these as attributes
+        _threads = property(lambda self: self._workers.threads)
+        _broken = property(lambda self: self._workers.broken)
+        _shutdown = property(lambda self: self._workers.closed)
 
     def _check(self) -> None:
+        if self._workers.process != os.getpid():
+            raise InterpreterError("the pool belongs to the process that this one was forked from")
         if self._workers.broken is not None:
             raise BrokenInterpreterPool(*self._workers.broken.args) from self._workers.broken
         if _ending:
@@ -364,7 +382,9 @@ class InterpreterPoolExecutor(Executor):
     ) -> Future[_T]:
         future: _Future[_T] = _Future()
         future._interrupts = self._cancel_running
-        with self._lock:
+        if self._cancel_running:
+            self._running.add(future)
+        with self._workers.lock:
             self._check()
             try:
                 future._task = self._pool.submit(future, timeout, fn, args, kwargs)
@@ -425,7 +445,7 @@ class InterpreterPoolExecutor(Executor):
             task_timeout = _seconds(task_timeout)
         if task_timeout is not None or self._cancel_running:
             return self._map_futures(fn, source, timeout, size, task_timeout)
-        with self._lock:
+        with self._workers.lock:
             self._check()
             results = self._pool.map(
                 fn, source, size, chunksize or 0, self._max_workers, timeout, progress is not None
@@ -478,6 +498,9 @@ class InterpreterPoolExecutor(Executor):
             cancel_futures: whether calls that have not begun are cancelled.
         """
         self._workers.close(cancel_futures)
+        if cancel_futures:
+            for future in list(self._running):
+                future.cancel()
         if wait:
             self._workers.join()
 
@@ -489,6 +512,10 @@ class InterpreterPoolExecutor(Executor):
         and `given_up`, workers that were replaced.
         """
         return {"workers": self._workers.count(), **self._pool.counts()}
+
+    def __repr__(self) -> str:
+        name = f"{self._thread_name_prefix!r}, max_workers={self._max_workers}"
+        return f"<{type(self).__name__} {name}{', shut down' if self._shutdown else ''}>"
 
     def __reduce__(self) -> Any:
         raise TypeError(

@@ -23,7 +23,7 @@ from subinterpreters._pool import InterpreterPoolExecutor
 if TYPE_CHECKING:
     from subinterpreters._pool import Isolation
 
-__all__ = ["SubinterpretersBackend", "register", "shutdown"]
+__all__ = ["register", "shutdown"]
 
 NAME = "subinterpreters"
 
@@ -43,7 +43,8 @@ class _Pools:
         with self._lock:
             dropped = None
             if self._kept is None or key != self._key:
-                dropped, self._kept = self._kept, InterpreterPoolExecutor(n_jobs, **options)
+                pool = InterpreterPoolExecutor(n_jobs, cancel_running=True, **options)
+                dropped, self._kept = self._kept, pool
                 self._key = key
             pool = self._kept
             self._users[pool] = self._users.get(pool, 0) + 1
@@ -90,7 +91,7 @@ def shutdown() -> None:
     _pools.drop(None)
 
 
-class SubinterpretersBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
+class _Backend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     """Calls functions in a pool of interpreters, which the next call of Parallel uses again.
 
     Args:
@@ -162,14 +163,9 @@ class SubinterpretersBackend(AutoBatchingMixin, ParallelBackendBase):  # type: i
             raise
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Cancel what waits for a worker. What runs goes on; the next call gets other workers then."""
-        pool = self._pool
-        running = [future for future in list(self._futures) if not future.cancel()]
-        if pool is not None and not all(future.done() for future in running):
-            _pools.drop(pool)
-            if ensure_ready:
-                self.terminate()
-                self.configure(self.parallel.n_jobs, self.parallel, **self.parallel._backend_kwargs)
+        """Cancel what waits and interrupt what runs; the pool replaces workers that do not react."""
+        for future in list(self._futures):
+            future.cancel()
 
     def terminate(self) -> None:
         pool, self._pool = self._pool, None
@@ -180,7 +176,7 @@ class SubinterpretersBackend(AutoBatchingMixin, ParallelBackendBase):  # type: i
 
 def register() -> None:
     """Make the backend known to joblib by its name, "subinterpreters"."""
-    joblib.register_parallel_backend(NAME, SubinterpretersBackend)
+    joblib.register_parallel_backend(NAME, _Backend)
 
 
 register()

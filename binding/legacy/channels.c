@@ -6,6 +6,7 @@
 #include "blocking.h"
 #include "codec/codec.h"
 #include "ids.h"
+#include "pool/pool.h"
 
 static PyObject *
 raise_channel(module_state *state, subi_result r, subi_channel *c)
@@ -95,7 +96,10 @@ legacy_channel_list_all(PyObject *module, PyObject *unused)
     PyObject *list = PyList_New(0);
     for (size_t k = 0; k < count && list != NULL; k++) {
         subi_channel *c = subi_channel_lookup(ids[k]);
-        if (c == NULL) {
+        if (c == NULL || subi_channel_label(c) == POOL_LABEL) {
+            if (c != NULL) {
+                subi_channel_drop(c);
+            }
             continue;
         }
         PyObject *id = subi_channel_id_new(state, c, SUBI_BOTH);

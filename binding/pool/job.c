@@ -3,12 +3,15 @@
 
 #include <stdlib.h>
 
+#include "pool.h"
+
 job *
 subi_job_new(callee *c, size_t capacity, size_t chunk)
 {
     job *j = calloc(1, sizeof(*j));
     item *items = calloc(capacity > 0 ? capacity : 1, sizeof(*items));
-    if (j == NULL || items == NULL || subi_channel_new(1, &j->ready) != SUBI_OK) {
+    if (j == NULL || items == NULL ||
+        subi_channel_new_labelled(1, POOL_LABEL, &j->ready) != SUBI_OK) {
         free(j);
         free(items);
         subi_callee_drop(c);

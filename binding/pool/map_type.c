@@ -98,7 +98,7 @@ add(module_state *state, map_object *m, PyObject *arguments)
 
 // Sends for workers, as many as there are items for. -1 with an exception.
 static int
-call_workers(map_object *m)
+call_workers(module_state *state, map_object *m)
 {
     job *j = m->job;
     pool *p = m->pool->pool;
@@ -115,11 +115,12 @@ call_workers(map_object *m)
         t->job = j;
         atomic_fetch_add(&j->workers, 1);
         atomic_fetch_add(&p->load, 1);
-        if (subi_pool_send(p->tasks, t) != SUBI_OK) {
+        subi_result r = subi_pool_send(p->tasks, t);
+        if (r != SUBI_OK) {
             atomic_fetch_sub(&j->workers, 1);
             atomic_fetch_sub(&p->load, 1);
             subi_task_drop(t);
-            PyErr_SetString(PyExc_RuntimeError, "cannot schedule new futures after shutdown");
+            subi_pool_raise(state, r);
             return -1;
         }
     }
@@ -137,7 +138,7 @@ add_next(module_state *state, map_object *m)
     }
     int r = add(state, m, arguments);
     Py_DECREF(arguments);
-    return r < 0 ? -1 : call_workers(m);
+    return r < 0 ? -1 : call_workers(state, m);
 }
 
 static int
@@ -190,7 +191,7 @@ subi_map_new(module_state *state, pool_object *po, PyObject *args)
     if (c != NULL && (m->job = subi_job_new(c, (size_t)capacity, (size_t)chunk)) == NULL) {
         PyErr_NoMemory();
     }
-    if (m->job == NULL || add_all(state, m, (size_t)capacity) < 0 || call_workers(m) < 0) {
+    if (m->job == NULL || add_all(state, m, (size_t)capacity) < 0 || call_workers(state, m) < 0) {
         Py_DECREF(m);
         return NULL;
     }

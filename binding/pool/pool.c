@@ -28,9 +28,9 @@ subi_pool_new(void)
         return NULL;
     }
     atomic_init(&p->references, 1);
-    if (subi_channel_new(SUBI_UNBOUNDED, &p->tasks) != SUBI_OK ||
-        subi_channel_new(SUBI_UNBOUNDED, &p->done) != SUBI_OK ||
-        subi_channel_new(SUBI_UNBOUNDED, &p->later) != SUBI_OK) {
+    if (subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->tasks) != SUBI_OK ||
+        subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->done) != SUBI_OK ||
+        subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->later) != SUBI_OK) {
         free_pool(p);
         return NULL;
     }

@@ -6,6 +6,9 @@
 
 #include "task.h"
 
+// The label of a pool's channels, which are nobody else's: lists do not show them.
+#define POOL_LABEL UINT64_C(0x70)
+
 typedef struct pool {
     _Atomic unsigned references;  // atomic: the last one frees it
     subi_channel *tasks;          // to workers; when it is closed for sending, they end

@@ -118,6 +118,21 @@ subi_pool_may_wait(module_state *state, const pool_object *po)
     return 0;
 }
 
+void
+subi_pool_raise(module_state *state, subi_result r)
+{
+    if (r == SUBI_NOMEM) {
+        PyErr_NoMemory();
+    }
+    else if (r == SUBI_FORKED) {
+        PyErr_SetString(state->InterpreterError,
+                        "the pool belongs to the process that this one was forked from");
+    }
+    else {
+        PyErr_SetString(PyExc_RuntimeError, "cannot schedule new futures after shutdown");
+    }
+}
+
 // ---- submitting -------------------------------------------------------------------------------
 
 // NULL with an exception.
@@ -184,12 +199,13 @@ pool_submit(PyObject *self, PyObject *args)
     t->future = Py_NewRef(future);
     atomic_fetch_add(&po->pool->load, 1);
     subi_task_hold(t);
-    if (subi_pool_send(po->pool->tasks, t) != SUBI_OK) {
+    subi_result r = subi_pool_send(po->pool->tasks, t);
+    if (r != SUBI_OK) {
         atomic_fetch_sub(&po->pool->load, 1);
         Py_XDECREF(subi_task_take_future(t));
         subi_task_drop(t);
         Py_CLEAR(object);
-        PyErr_SetString(PyExc_RuntimeError, "cannot schedule new futures after shutdown");
+        subi_pool_raise(state, r);
     }
     else {
         po->submitted++;

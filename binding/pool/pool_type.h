@@ -31,6 +31,9 @@ int subi_pool_type_init(PyObject *module, module_state *state);
 // thread is one.
 int subi_pool_may_wait(module_state *state, const pool_object *po);
 
+// Says why no task could be sent.
+void subi_pool_raise(module_state *state, subi_result r);
+
 // Gives the future of a task that has come back its outcome, if it is still there.
 void subi_pool_complete(module_state *state, pool_object *po, task *t);
 

@@ -35,7 +35,6 @@ typedef struct task {
 
     // The worker's, and when the task has come back, the submitter's.
     bool succeeded;
-    bool refused;  // an import was, since the interpreter has a GIL of its own: see import_error.h
     subi_message result;
     subi_failure failure;
 

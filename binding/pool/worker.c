@@ -21,7 +21,6 @@ typedef struct worker {
     module_state *state;
     pool *pool;
     uint64_t left;  // calls it may perform
-    bool checks_imports;
     known_callees callees;
 } worker;
 
@@ -110,7 +109,6 @@ perform_task(worker *w, task *t)
     one_call c = {.w = w, .callee = t->callee, .arguments = &t->arguments, .is_named = t->is_named};
     perform(w, &c);
     t->succeeded = c.succeeded;
-    t->refused = false;
     t->result = c.result;
     if (!c.succeeded) {
         t->failure = c.failure;
@@ -268,12 +266,8 @@ subi_worker_serve(native *n, worker_order *order)
     if (state == NULL) {
         return -1;
     }
-    worker w = {.interp = state->self,
-                .n = n,
-                .state = state,
-                .pool = order->pool,
-                .left = order->most,
-                .checks_imports = order->checks_imports};
+    worker w = {
+        .interp = state->self, .n = n, .state = state, .pool = order->pool, .left = order->most};
     int result = serve(&w, order);
     subi_known_callees_trim(&w.callees, true);
     return result;

@@ -16,8 +16,7 @@ typedef enum worker_end {
 // What a run is to do as a worker; see run.h.
 typedef struct worker_order {
     pool *pool;
-    uint64_t most;        // so many calls; 0: no limit
-    bool checks_imports;  // whether a refused import makes a task go back as refused
+    uint64_t most;  // so many calls; 0: no limit
     worker_end end;
 } worker_order;
 

@@ -452,6 +452,16 @@ subi_birth_install_main(const birth *b)
 }
 
 bool
+subi_birth_has_atexit_functions(const birth *b)
+{
+    PyObject *count = PyObject_CallNoArgs(b->atexit_count);
+    bool any = count == NULL || PyObject_IsTrue(count) != 0;
+    Py_XDECREF(count);
+    PyErr_Clear();
+    return any;
+}
+
+bool
 subi_birth_fits_process(const birth *b)
 {
     return b->environment == sum_environment() && b->inherited == subi_traces_inherited();

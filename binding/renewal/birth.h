@@ -67,6 +67,9 @@ PyObject *subi_birth_abstract_sets(const birth *b);
 // CPython remembers the codecs that were looked up: makes it forget. -1 with an exception set.
 int subi_birth_clear_codecs(const birth *b);
 
+// Whether functions are registered with atexit, which need not be in sys.modules. Attached.
+bool subi_birth_has_atexit_functions(const birth *b);
+
 // Whether the interpreter is as it was.
 bool subi_birth_is_restored(const birth *b);
 

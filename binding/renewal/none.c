@@ -24,6 +24,13 @@ subi_birth_install_main(const birth *b)
 }
 
 bool
+subi_birth_has_atexit_functions(const birth *b)
+{
+    (void)b;
+    return true;
+}
+
+bool
 subi_birth_fits_process(const birth *b)
 {
     (void)b;

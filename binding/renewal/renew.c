@@ -303,7 +303,7 @@ restore_and_prove(const birth *b)
     // once more after the collection, whose finalizers may have changed something again
     bool restored = restore(b) && collect_garbage(b) == 0 && restore_private(b) == 0 &&
                     restore(b) && empty_new_sets(b) == 0 && !tells_true(b->import_lock_held) &&
-                    !tells_true(b->atexit_count) && subi_birth_is_restored(b);
+                    !subi_birth_has_atexit_functions(b) && subi_birth_is_restored(b);
     PyErr_Clear();
     return restored;
 }

@@ -17,7 +17,7 @@ WORKERS = (
 def executor(kind: str, workers: int) -> Any:
     """Return an executor of concurrent.futures, or one with the same interface."""
     if kind == "interpreters":
-        from subinterpreters._pool import InterpreterPoolExecutor as Executor
+        from subinterpreters import InterpreterPoolExecutor as Executor
     elif kind == "stdlib":
         from concurrent.futures import InterpreterPoolExecutor as Executor
     elif kind == "processes":

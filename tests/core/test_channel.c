@@ -169,6 +169,46 @@ test_parked_receivers(size_t capacity, const char *name)
     subi_channel_drop(c);
 }
 
+static void *
+recv_in_front(void *arg)
+{
+    parked *p = arg;
+    subi_message m = subi_message_none();
+    p->result = subi_channel_recv_in_front(p->channel, SUBI_NOBODY, &m, SUBI_FOREVER);
+    p->value = m.tag == SUBI_TAG_INTEGER ? m.u.integer : -1;
+    subi_message_fini(&m);
+    return NULL;
+}
+
+static void
+test_receiver_in_front(void)
+{
+    parked p[4];
+    int64_t value;
+    subi_channel *c = new_channel(SUBI_UNBOUNDED);
+    subi_message m;
+    park(p, 2, c, SUBI_RECV);
+    for (int i = 2; i < 4; i++) {
+        p[i] = (parked){.channel = c};
+        p[i].thread = tap_thread(recv_in_front, &p[i]);
+        await_waiting(c, SUBI_RECV, (size_t)i + 1);
+    }
+    for (int i = 0; i < 4; i++) {
+        must(try_send(c, i) == SUBI_OK);
+    }
+    ok(join_all(p, 4, SUBI_OK) && p[3].value == 0 && p[2].value == 1 && p[0].value == 2 &&
+           p[1].value == 3,
+       "who receives in front is served before those that wait, the last one first");
+    must(try_send(c, 5) == SUBI_OK);
+    ok(subi_channel_recv_in_front(c, SUBI_NOBODY, &m, SUBI_TRY) == SUBI_OK && m.u.integer == 5 &&
+           subi_channel_recv_in_front(c, SUBI_NOBODY, &m, subi_deadline(0.001)) == SUBI_TIMEOUT,
+       "it takes what is there, and has a deadline");
+    must(subi_channel_close(c, SUBI_SEND, false) == SUBI_OK && try_recv(c, &value) == SUBI_CLOSED);
+    ok(subi_channel_recv_in_front(c, SUBI_NOBODY, &m, SUBI_FOREVER) == SUBI_CLOSED,
+       "of a closed channel it says so");
+    subi_channel_drop(c);
+}
+
 static void
 test_parked_senders(size_t capacity, const char *name)
 {
@@ -415,6 +455,7 @@ main(int argc, char **argv)
     test_parked_receivers(SUBI_UNBOUNDED, "unbounded");
     test_parked_receivers(2, "bounded");
     test_parked_receivers(SUBI_RENDEZVOUS, "rendezvous");
+    test_receiver_in_front();
     test_parked_senders(2, "bounded");
     test_parked_senders(SUBI_RENDEZVOUS, "rendezvous");
     test_close_send_drains();

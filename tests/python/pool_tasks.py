@@ -6,7 +6,6 @@ import ctypes
 import sys
 import threading
 import time
-
 from typing import Any
 
 import subinterpreters

@@ -10,9 +10,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support import SCRIPT_ENVIRONMENT, TOOL_ENVIRONMENT, run_script

@@ -9,7 +9,7 @@ from test_packages import need
 BEGIN = """
 import dask
 import subinterpreters
-from subinterpreters._pool import InterpreterPoolExecutor
+from subinterpreters import InterpreterPoolExecutor
 
 def where(*unused):
     import os, subinterpreters
@@ -73,14 +73,14 @@ def test_workers_of_a_cluster_have_pools():
         from subinterpreters.dask import InterpreterPoolPlugin
 
         with (
-            LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster) as client,
         ):
             everywhere = list(client.scheduler_info()["workers"])
 
             def look():
                 asked = [client.submit(where, n, pure=False, workers=[address])
-                         for address in everywhere for n in range(4)]
+                         for address in everywhere for n in range(2)]
                 found = client.gather(asked)
                 assert len({process for process, _ in found} - {os.getpid()}) == 2
                 return {interpreter for _, interpreter in found}
@@ -113,9 +113,9 @@ def test_a_worker_takes_a_pool():
         from distributed import Client, Scheduler, Worker
 
         async def main():
-            pool = InterpreterPoolExecutor(2, isolation="private")
+            pool = InterpreterPoolExecutor(1, isolation="private")
             async with Scheduler(port=0, dashboard_address=None) as scheduler:
-                async with Worker(scheduler.address, nthreads=2, executor=pool):
+                async with Worker(scheduler.address, nthreads=1, executor=pool):
                     async with Client(scheduler.address, asynchronous=True) as client:
                         found = await client.gather(client.map(where, range(6)))
                         assert 0 not in {interpreter for _, interpreter in found}

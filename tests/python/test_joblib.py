@@ -101,15 +101,32 @@ def test_failures_timeouts_and_forks_leave_the_next_call_unharmed():
                 pass
             assert parallel(delayed(times)(n) for n in range(3)) == [0, 3, 6]
 
+        def spin(n):
+            end = time.monotonic() + n
+            while time.monotonic() < end:
+                pass
+
+        workers = {each.id for each in si.list_all()}
         began = time.monotonic()
         try:
-            Parallel(timeout=0.3)(delayed(time.sleep)(n) for n in (0, 3, 3))
+            Parallel(timeout=0.3)(delayed(spin)(n) for n in (0, 30, 30))
         except multiprocessing.TimeoutError:
-            assert time.monotonic() - began < 2.5
+            assert Parallel()(delayed(times)(n) for n in range(4)) == [0, 3, 6, 9]
+        else:
+            raise AssertionError
+        assert time.monotonic() - began < 15
+        assert {each.id for each in si.list_all()} == workers  # what ran was interrupted
+
+        # what does not react holds nobody up
+        began = time.monotonic()
+        try:
+            Parallel(timeout=0.3)(delayed(time.sleep)(n) for n in (0, 30, 30))
+        except multiprocessing.TimeoutError:
+            assert time.monotonic() - began < 15
         else:
             raise AssertionError
         assert Parallel()(delayed(times)(n) for n in range(4)) == [0, 3, 6, 9]
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 15
 
         assert Parallel()(delayed(times)(n) for n in range(3)) == [0, 3, 6]
         pid = os.fork()

@@ -431,6 +431,51 @@ def test_storm():
     run_script(LIVES + dedent(script), timeout=120)
 
 
+def test_the_stack_is_measured_once():
+    """A new thread state of the initial thread does not make glibc read the process's mappings again."""
+    script = """
+        def read():
+            with open("/proc/self/io") as file:
+                return int(file.readline().removeprefix("rchar:"))
+
+        def lives():
+            for _ in range(5):
+                with si.create() as interp:
+                    interp.exec("pass")
+
+        read(), lives()
+        before = read()
+        nothing = read() - before
+        before = read()
+        lives()
+        assert read() - before == nothing, (read() - before, nothing)
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_the_stack_is_guarded():
+    """Recursion in C is stopped in time, on the initial thread and on others."""
+    script = """
+        import threading
+        CODE = (
+            "x = []\\n"
+            "for _ in range(300_000): x = [x]\\n"
+            "try: repr(x)\\n"
+            "except RecursionError: print('stopped')\\n"
+            "while x: x = x.pop()\\n"
+        )
+        def lives():
+            for _ in range(3):
+                with si.create() as interp:
+                    interp.exec(CODE)
+        lives()
+        thread = threading.Thread(target=lives)
+        thread.start()
+        thread.join()
+    """
+    assert run_script(LIVES + dedent(script)).stdout == "stopped\n" * 6
+
+
 @not_under_asan("keeps what was freed")
 def test_memory_of_one_interpreter():
     """It does not grow with its lives."""

@@ -22,9 +22,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # also when it is run with -P
 
-import pool_tasks as tasks  # noqa: E402
+import pool_tasks as tasks
 
-import subinterpreters as si  # noqa: E402
+import subinterpreters as si
 
 MODULES = ["json", "decimal", "random", "struct", "string", "textwrap"]
 WAIT = 60
