@@ -104,6 +104,9 @@ class _Future(Future[_T]):
         raise TypeError("a future belongs to the interpreter that has submitted its call")
 
 
+_Future.__name__ = _Future.__qualname__ = "Future"  # in what is printed
+
+
 class _Workers:
     """What an executor's threads share with it. They do not keep the executor alive."""
 

@@ -230,6 +230,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"{DROP_IN}:{folder}"
 
 
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 14), reason="the list of exceptions is that of 3.14, so far"
+)
 @pytest.mark.timeout(240)
 def test_what_cpython_tests_of_executors(path: str) -> None:
     env = SCRIPT_ENVIRONMENT | {"PYTHONPATH": path}
