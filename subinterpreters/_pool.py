@@ -294,6 +294,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
     (1024, [1, 2])
     """
 
+    BROKEN = BrokenInterpreterPool
     _counter = itertools.count()
 
     def __init__(

