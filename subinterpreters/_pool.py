@@ -56,7 +56,9 @@ class _Future(Future[_T]):
             if self._state in (CANCELLED, CANCELLED_AND_NOTIFIED):
                 return True
         task = self._task
-        if task is not None and not task.cancel(self._interrupts):
+        if task is None:  # nobody performs it
+            return super().cancel()
+        if not task.cancel(self._interrupts):
             return self.cancelled()
         self._cancelled()
         return True

@@ -351,6 +351,8 @@ pool_complete(PyObject *self, PyObject *unused)
     if (r == SUBI_INTERRUPTED) {
         return NULL;
     }
+    // who has taken a result, and has not sent it on yet, then gives it to its future itself
+    subi_channel_close(po->pool->later, SUBI_SEND, false);
     complete_all(state, po, po->pool->later);
     Py_RETURN_NONE;
 }

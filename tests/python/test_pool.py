@@ -439,7 +439,7 @@ def test_callbacks_that_wait(pool: InterpreterPoolExecutor) -> None:
     def callback(future: Any) -> None:
         try:
             outcome.append(pool.submit(tasks.square, 3).result(WAIT))
-        except Exception as error:  # noqa: BLE001
+        except RuntimeError as error:
             outcome.append(error)
         done.set()
 

@@ -13,7 +13,7 @@ SHUT_DOWN_RIGHT_AFTER = """
     kind, seed = sys.argv[1], int(sys.argv[2])
     print("seed", seed)
     choose = random.Random(seed)
-    pools = 1000
+    pools = int(sys.argv[3])
     for k in range(pools):
         pool = si.InterpreterPoolExecutor(1, isolation=kind)
         wait, cancel = choose.random() < 0.5, choose.random() < 0.5
@@ -37,7 +37,8 @@ SHUT_DOWN_RIGHT_AFTER = """
 
 @pytest.mark.parametrize("kind", KINDS[:1])
 def test_shut_down_right_after_submit(kind: str) -> None:
-    run_script(SHUT_DOWN_RIGHT_AFTER, kind, seed(), timeout=100)
+    pools = "1000" if LONG or kind != "private" else "200"  # these take five times as long to make
+    run_script(SHUT_DOWN_RIGHT_AFTER, kind, seed(), pools, timeout=600 if LONG else 100)
 
 
 def seed() -> str:
@@ -93,7 +94,7 @@ AT_RANDOM = """
 
 
 def test_shut_down_at_random_moments() -> None:
-    run_script(AT_RANDOM, seed(), "1000" if LONG else "150", timeout=600 if LONG else 100)
+    run_script(AT_RANDOM, seed(), "1000" if LONG else "100", timeout=600 if LONG else 100)
 
 
 MANY = """
