@@ -15,6 +15,7 @@ import random
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from pathlib import Path
@@ -103,7 +104,11 @@ class Soak:
     def do_fork(self) -> None:
         if threading.active_count() > 1 or sys.version_info < (3, 13):
             return  # in the child of a process with threads nothing is sure
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # threads of the core's are fit for it
+            child = os.fork()
         if child == 0:
             os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
