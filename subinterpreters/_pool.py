@@ -296,7 +296,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
     (1024, [1, 2])
     """
 
-    BROKEN = BrokenInterpreterPool
+    BROKEN: type[BrokenInterpreterPool] = BrokenInterpreterPool
     _counter = itertools.count()
 
     def __init__(

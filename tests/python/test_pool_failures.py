@@ -93,4 +93,5 @@ def test_the_process_ends(stage: str, fault: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PYTHONPATH", ":".join(each for each in sys.path if "tests/python" in each))
     done = run_program([sys.executable, "-P", "-c", END, stage, fault])
     assert done.returncode == IN_C[fault], done.stderr
-    assert "still there" not in done.stdout
+    # a future is done before its callbacks are called, on another thread: the program may be faster
+    assert stage == "callback" or "still there" not in done.stdout
