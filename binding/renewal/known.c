@@ -193,14 +193,22 @@ is_open_type(PyTypeObject *t)
     return false;
 }
 
+// One in C that has no destructor of its own has the same as those of a `class` statement, such as
+// _random.Random; but it has been made from a specification, with a name that it keeps.
+static bool
+is_made_in_python(const subi_known *k, PyTypeObject *t)
+{
+    return PyType_HasFeature(t, Py_TPFLAGS_HEAPTYPE) && t->tp_dealloc == k->dealloc_in_python &&
+           ((PyHeapTypeObject *)t)->_ht_tpname == NULL;
+}
+
 // A random generator, an iterator or a lock has more to it than what it refers to. Instances of
 // classes in Python have what their base in C has; classes themselves are summed with their slots.
 static bool
 is_open(const subi_known *k, PyObject *o)
 {
     PyTypeObject *t = Py_TYPE(o);
-    while (PyType_HasFeature(t, Py_TPFLAGS_HEAPTYPE) && t->tp_dealloc == k->dealloc_in_python &&
-           t->tp_base != NULL) {
+    while (is_made_in_python(k, t) && t->tp_base != NULL) {
         t = t->tp_base;
     }
     return PyType_Check(o) || is_open_type(t);
