@@ -7,6 +7,7 @@ import itertools
 import logging
 import operator
 import os
+import sys
 import threading
 import time
 import weakref
@@ -313,24 +314,17 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
     ) -> None:
         if max_workers is None:
             max_workers = min(32, _processors())
-        if operator.index(max_workers) <= 0:
-            raise ValueError("max_workers must be greater than 0")
+        _positive("max_workers", max_workers, "be greater than 0")
         if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be a callable")
-        if max_tasks_per_child is not None:
-            if not isinstance(max_tasks_per_child, int):
-                raise TypeError("max_tasks_per_child must be an integer")
-            if max_tasks_per_child <= 0:
-                raise ValueError("max_tasks_per_child must be >= 1")
-        if not isinstance(name, str) or not isinstance(thread_name_prefix, str):
-            raise TypeError("name and thread_name_prefix must be str")
-        if isolation is not None and not isinstance(isolation, str):
-            raise TypeError(f"isolation must be a str or None, got {isolation!r}")
-        if isolation not in (*ISOLATIONS, None):
-            raise ValueError(f"isolation must be one of {ISOLATIONS} or None, got {isolation!r}")
+            raise TypeError(f"initializer must be a callable, got {initializer!r}")
         if not isinstance(initargs, Iterable):
             raise TypeError(f"initargs must be a tuple, got {initargs!r}")
         initargs = tuple(initargs)
+        if max_tasks_per_child is not None:
+            _positive("max_tasks_per_child", max_tasks_per_child, "be >= 1")
+        _text("name", name)
+        _text("thread_name_prefix", thread_name_prefix)
+        _check_isolation(isolation)
         self._max_workers = max_workers
         self._thread_name_prefix = (
             thread_name_prefix or name or f"InterpreterPoolExecutor-{next(self._counter)}"
@@ -348,7 +342,11 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
                 interp._call_now(initializer, *initargs)
 
         self._workers = workers = _Workers(
-            max_workers, self._thread_name_prefix, make, initialize, max_tasks_per_child or 0
+            max_workers,
+            self._thread_name_prefix,
+            make,
+            initialize,
+            min(max_tasks_per_child or 0, sys.maxsize),
         )
         self._pool = workers.pool
         _all.add(workers)
@@ -402,15 +400,17 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         future._interrupts = self._cancel_running
         if self._cancel_running:
             self._running.add(future)
+        self._check()
+        try:  # without the lock: what is sent may have code that uses the pool
+            task = self._pool.task(future, timeout, fn, args, kwargs)
+        except Exception as error:  # noqa: BLE001
+            future.set_exception(error)
+            return future
+        future._task = task
         with self._workers.lock:
             self._check()
-            try:
-                future._task = self._pool.submit(future, timeout, fn, args, kwargs)
-            except Exception as error:  # noqa: BLE001
-                self._check()
-                future.set_exception(error)
-            else:
-                self._workers.start()
+            self._pool.send(task)
+            self._workers.start()
         return future
 
     def map(
@@ -446,28 +446,36 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
             NotShareableError: fn cannot be sent.
             RuntimeError, BrokenInterpreterPool: as submit().
         """
-        if chunksize is not None and operator.index(chunksize) < 1:
-            raise ValueError("chunksize must be >= 1.")
+        if chunksize is not None:
+            _positive("chunksize", chunksize, "be >= 1")
         if buffersize is not None and not isinstance(buffersize, int):
-            raise TypeError("buffersize must be an integer or None")
+            raise TypeError(f"buffersize must be an integer or None, got {buffersize!r}")
         if buffersize is not None and buffersize < 1:
-            raise ValueError("buffersize must be None or > 0")
+            raise ValueError(f"buffersize must be None or > 0, got {buffersize}")
         if timeout is not None:
-            timeout = max(timeout, 0)
+            timeout = _seconds(timeout)
+        if progress is not None:
+            _check_progress(progress)
         source: Any = zip(*iterables, strict=False)
-        size = buffersize
-        if size is None:
-            items = list(source)
-            size, source = len(items), iter(items)
+        items = list(source if buffersize is None else itertools.islice(source, buffersize))
+        size, source = len(items), itertools.chain(items, source)
         if task_timeout is not None:
             task_timeout = _seconds(task_timeout)
         if task_timeout is not None or self._cancel_running:
             return self._map_futures(fn, source, timeout, size, task_timeout)
+        self._check()
+        results = self._pool.map(
+            fn,
+            source,
+            size,
+            min(chunksize or 0, sys.maxsize),
+            min(self._max_workers, sys.maxsize),
+            timeout,
+            progress is not None,
+        )
         with self._workers.lock:
             self._check()
-            results = self._pool.map(
-                fn, source, size, chunksize or 0, self._max_workers, timeout, progress is not None
-            )
+            results.begin()
             self._workers.start(completes=False)
         return (
             results
@@ -542,14 +550,43 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         )
 
 
+def _positive(name: str, value: Any, what: str) -> None:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be an integer, got {kind} {value!r}") from None
+    if number < 1:
+        raise ValueError(f"{name} must {what}, got {value!r}")
+
+
+def _text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {value!r}")
+    if "\0" in value:
+        raise ValueError(f"{name} has an embedded null character")
+    value.encode()  # raises for what is no text
+
+
+def _check_isolation(isolation: Any) -> None:
+    if isolation is None:
+        return
+    _text("isolation", isolation)
+    if isolation not in ISOLATIONS:
+        raise ValueError(f"isolation must be one of {ISOLATIONS} or None, got {isolation!r}")
+
+
+def _check_progress(progress: Any) -> None:
+    if progress is not True and not callable(progress):
+        raise TypeError(f"progress must be True, None or a function, got {progress!r}")
+
+
 def _reporter(
     progress: Any, total: int | None
 ) -> tuple[Callable[[int], object], Callable[[], object]]:
     """Return what to call with a number of calls that have ended, and what at the end."""
     if callable(progress):
         return progress, lambda: None
-    if progress is not True:
-        raise TypeError(f"progress must be True, None or a function, got {progress!r}")
     with suppress(ImportError):
         from tqdm.auto import tqdm
 

@@ -197,6 +197,7 @@ class Task:
 @final
 class Map(Iterator[Any]):
     def __next__(self) -> Any: ...
+    def begin(self) -> None: ...
     def close(self) -> None: ...
     def wait(self) -> bool: ...
     @property
@@ -205,7 +206,7 @@ class Map(Iterator[Any]):
 @final
 class Pool:
     def __new__(cls, lost: Callable[[], object], /) -> Self: ...
-    def submit(
+    def task(
         self,
         future: Future[Any],
         timeout: float | None,
@@ -214,6 +215,7 @@ class Pool:
         kwargs: dict[str, Any],
         /,
     ) -> Task: ...
+    def send(self, task: Task, /) -> None: ...
     def map(
         self,
         callable: Callable[..., Any],

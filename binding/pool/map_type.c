@@ -191,7 +191,7 @@ subi_map_new(module_state *state, pool_object *po, PyObject *args)
     if (c != NULL && (m->job = subi_job_new(c, (size_t)capacity, (size_t)chunk)) == NULL) {
         PyErr_NoMemory();
     }
-    if (m->job == NULL || add_all(state, m, (size_t)capacity) < 0 || call_workers(state, m) < 0) {
+    if (m->job == NULL || add_all(state, m, (size_t)capacity) < 0) {
         Py_DECREF(m);
         return NULL;
     }
@@ -321,6 +321,16 @@ map_next(PyObject *self)
 }
 
 static PyObject *
+map_begin(PyObject *self, PyObject *unused)
+{
+    module_state *state = get_state_of(self);
+    if (state == NULL || call_workers(state, (map_object *)self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 map_close(PyObject *self, PyObject *unused)
 {
     end((map_object *)self);
@@ -352,6 +362,9 @@ map_finished(PyObject *self, void *unused)
 }
 
 static PyMethodDef map_methods[] = {
+    {"begin", map_begin, METH_NOARGS,
+     "begin($self, /)\n--\n\nLet workers begin. This runs no other code.\n\n"
+     "Raises:\n    RuntimeError: the pool is closed."},
     {"close", map_close, METH_NOARGS,
      "close($self, /)\n--\n\nBegin no more calls; there are no more results."},
     {"wait", map_wait, METH_NOARGS,

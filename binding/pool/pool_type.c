@@ -156,47 +156,60 @@ make_task(module_state *state, pool_object *po, PyObject *callable, PyObject *ar
     return t;
 }
 
-PyDoc_STRVAR(pool_submit_doc,
-             "submit($self, future, timeout, callable, args, kwargs, /)\n--\n\n"
-             "Send a call to the workers.\n\n"
+PyDoc_STRVAR(pool_task_doc,
+             "task($self, future, timeout, callable, args, kwargs, /)\n--\n\n"
+             "Make a call that can be sent to the workers: see send(). This may run any code.\n\n"
              "Args:\n"
              "    future: what gets its result.\n"
              "    timeout: seconds after which it is interrupted, from when it begins, or None.\n"
              "    callable, args, kwargs: the call.\n\n"
              "Returns:\n    A Task.\n\n"
-             "Raises:\n    RuntimeError: the pool is closed.\n"
-             "    NotShareableError: a part of the call cannot be sent.");
+             "Raises:\n    NotShareableError: a part of the call cannot be sent.");
 
 static PyObject *
-pool_submit(PyObject *self, PyObject *args)
+pool_task(PyObject *self, PyObject *args)
 {
     module_state *state = get_state_of(self);
     pool_object *po = (pool_object *)self;
     PyObject *future, *timeout, *callable, *positional, *named;
     int64_t deadline;
     if (state == NULL ||
-        !PyArg_ParseTuple(args, "OOOO!O!:submit", &future, &timeout, &callable, &PyTuple_Type,
+        !PyArg_ParseTuple(args, "OOOO!O!:task", &future, &timeout, &callable, &PyTuple_Type,
                           &positional, &PyDict_Type, &named) ||
         subi_parse_timeout(timeout, &deadline) < 0) {
         return NULL;
     }
-    if (timeout != Py_None && !PyFloat_Check(timeout)) {
-        return PyErr_Format(PyExc_TypeError, "timeout must be a float or None, got %.100s",
-                            Py_TYPE(timeout)->tp_name);
-    }
     task *t = make_task(state, po, callable, positional, named);
-    PyObject *object = t != NULL ? subi_task_object_new(state, po, t) : NULL;
-    if (object == NULL) {
-        if (t != NULL) {
-            subi_task_drop(t);
-        }
+    if (t == NULL) {
         return NULL;
     }
     if (timeout != Py_None && deadline != SUBI_FOREVER) {
-        double ns = PyFloat_AS_DOUBLE(timeout) * 1e9;
+        double ns = PyFloat_AsDouble(timeout) * 1e9;
         t->timeout = ns >= 1 ? (int64_t)ns : 1;
     }
-    t->future = Py_NewRef(future);
+    PyObject *object = subi_task_object_new(state, po, t, future);
+    subi_task_drop(t);
+    return object;
+}
+
+PyDoc_STRVAR(pool_send_doc, "send($self, task, /)\n--\n\n"
+                            "Send a task to the workers, once. This runs no other code.\n\n"
+                            "Raises:\n    RuntimeError: the pool is closed.");
+
+static PyObject *
+pool_send(PyObject *self, PyObject *object)
+{
+    module_state *state = get_state_of(self);
+    pool_object *po = (pool_object *)self;
+    if (state == NULL || !Py_IS_TYPE(object, state->task_type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a Task, got %.100s",
+                            Py_TYPE(object)->tp_name);
+    }
+    task *t = subi_task_object_begin(object);
+    if (t == NULL) {
+        PyErr_SetString(PyExc_ValueError, "the task has been sent");
+        return NULL;
+    }
     atomic_fetch_add(&po->pool->load, 1);
     subi_task_hold(t);
     subi_result r = subi_pool_send(po->pool->tasks, t);
@@ -204,31 +217,29 @@ pool_submit(PyObject *self, PyObject *args)
         atomic_fetch_sub(&po->pool->load, 1);
         Py_XDECREF(subi_task_take_future(t));
         subi_task_drop(t);
-        Py_CLEAR(object);
         subi_pool_raise(state, r);
+        return NULL;
     }
-    else {
-        po->submitted++;
-        if (t->timeout > 0) {
-            subi_deadlines_add(po, t);
-        }
+    po->submitted++;
+    if (t->timeout > 0) {
+        subi_deadlines_add(po, t);
     }
-    subi_task_drop(t);
-    return object;
+    Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(pool_map_doc,
-             "map($self, callable, source, capacity, chunk, workers, timeout, tells_all, /)\n--\n\n"
-             "Let workers call something with many arguments.\n\n"
-             "Args:\n"
-             "    callable: what is called.\n"
-             "    source: an iterator over tuples, the arguments.\n"
-             "    capacity: so many of them are taken in advance of results.\n"
-             "    chunk: so many are for one worker at a time; 0: as many as take no time.\n"
-             "    workers: so many, at most.\n"
-             "    timeout: seconds in which all results must have been had, or None.\n"
-             "    tells_all: whether wait() returns for each call that has ended.\n\n"
-             "Returns:\n    A Map.");
+PyDoc_STRVAR(
+    pool_map_doc,
+    "map($self, callable, source, capacity, chunk, workers, timeout, tells_all, /)\n--\n\n"
+    "Make a map that workers can be let begin with: see Map.begin(). This may run any code.\n\n"
+    "Args:\n"
+    "    callable: what is called.\n"
+    "    source: an iterator over tuples, the arguments.\n"
+    "    capacity: so many of them are taken in advance of results.\n"
+    "    chunk: so many are for one worker at a time; 0: as many as take no time.\n"
+    "    workers: so many, at most.\n"
+    "    timeout: seconds in which all results must have been had, or None.\n"
+    "    tells_all: whether wait() returns for each call that has ended.\n\n"
+    "Returns:\n    A Map.");
 
 static PyObject *
 pool_map(PyObject *self, PyObject *args)
@@ -490,7 +501,8 @@ pool_counts(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef pool_methods[] = {
-    {"submit", pool_submit, METH_VARARGS, pool_submit_doc},
+    {"task", pool_task, METH_VARARGS, pool_task_doc},
+    {"send", pool_send, METH_O, pool_send_doc},
     {"map", pool_map, METH_VARARGS, pool_map_doc},
     {"complete", pool_complete, METH_NOARGS, pool_complete_doc},
     {"refuse", pool_refuse, METH_O, pool_refuse_doc},

@@ -8,19 +8,33 @@ typedef struct task_object {
     PyObject_HEAD
     pool_object *pool;
     task *task;
+    PyObject *future;  // until it is sent
 } task_object;
 
 PyObject *
-subi_task_object_new(module_state *state, pool_object *po, task *t)
+subi_task_object_new(module_state *state, pool_object *po, task *t, PyObject *future)
 {
     task_object *self = PyObject_GC_New(task_object, state->task_type);
     if (self != NULL) {
         subi_task_hold(t);
         self->task = t;
         self->pool = (pool_object *)Py_NewRef((PyObject *)po);
+        self->future = Py_NewRef(future);
         PyObject_GC_Track(self);
     }
     return (PyObject *)self;
+}
+
+task *
+subi_task_object_begin(PyObject *self)
+{
+    task_object *o = (task_object *)self;
+    if (o->future == NULL) {
+        return NULL;
+    }
+    o->task->future = o->future;
+    o->future = NULL;
+    return o->task;
 }
 
 static int
@@ -28,6 +42,7 @@ task_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(((task_object *)self)->pool);
+    Py_VISIT(((task_object *)self)->future);
     return 0;
 }
 
@@ -35,6 +50,7 @@ static int
 task_clear(PyObject *self)
 {
     Py_CLEAR(((task_object *)self)->pool);
+    Py_CLEAR(((task_object *)self)->future);
     return 0;
 }
 

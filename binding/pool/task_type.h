@@ -8,7 +8,10 @@
 
 int subi_task_type_init(PyObject *module, module_state *state);
 
-// NULL with an exception.
-PyObject *subi_task_object_new(module_state *state, pool_object *po, task *t);
+// For t, which has not been sent, and whose future that will be. NULL with an exception.
+PyObject *subi_task_object_new(module_state *state, pool_object *po, task *t, PyObject *future);
+
+// When it is sent: its task, which has the future from now on; borrowed. NULL: it has been sent.
+task *subi_task_object_begin(PyObject *self);
 
 #endif

@@ -107,6 +107,7 @@ test_capacity(void)
 typedef struct parked {
     subi_channel *channel;
     int64_t value;  // to send, or received
+    bool in_front;  // whether it receives in front
     subi_result result;
     pthread_t thread;
 } parked;
@@ -126,7 +127,8 @@ recv_forever(void *arg)
 {
     parked *p = arg;
     subi_message m = subi_message_none();
-    p->result = subi_channel_recv(p->channel, SUBI_NOBODY, &m, SUBI_FOREVER);
+    p->result = (p->in_front ? subi_channel_recv_in_front
+                             : subi_channel_recv)(p->channel, SUBI_NOBODY, &m, SUBI_FOREVER);
     p->value = m.tag == SUBI_TAG_INTEGER ? m.u.integer : -1;
     subi_message_fini(&m);
     return NULL;
@@ -169,17 +171,6 @@ test_parked_receivers(size_t capacity, const char *name)
     subi_channel_drop(c);
 }
 
-static void *
-recv_in_front(void *arg)
-{
-    parked *p = arg;
-    subi_message m = subi_message_none();
-    p->result = subi_channel_recv_in_front(p->channel, SUBI_NOBODY, &m, SUBI_FOREVER);
-    p->value = m.tag == SUBI_TAG_INTEGER ? m.u.integer : -1;
-    subi_message_fini(&m);
-    return NULL;
-}
-
 static void
 test_receiver_in_front(void)
 {
@@ -189,8 +180,8 @@ test_receiver_in_front(void)
     subi_message m;
     park(p, 2, c, SUBI_RECV);
     for (int i = 2; i < 4; i++) {
-        p[i] = (parked){.channel = c};
-        p[i].thread = tap_thread(recv_in_front, &p[i]);
+        p[i] = (parked){.channel = c, .in_front = true};
+        p[i].thread = tap_thread(recv_forever, &p[i]);
         await_waiting(c, SUBI_RECV, (size_t)i + 1);
     }
     for (int i = 0; i < 4; i++) {

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -209,3 +209,23 @@ class Echo:
         self.ask.close()
         self.run.result(WAIT)
         self.interp.close()
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip what is not here; where CI runs, all has to be."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    raise AssertionError(reason)
+
+
+def tests_of_cpython_311() -> Path:
+    """The folder with CPython 3.11's own tests, the package `test`."""
+    tool = Path(__file__).resolve().parents[2] / "tools" / "cpython-tests"
+    try:
+        done = subprocess.run(
+            [tool], capture_output=True, text=True, timeout=60, check=False, env=TOOL_ENVIRONMENT
+        )
+    except subprocess.TimeoutExpired:
+        unavailable("tools/cpython-tests takes too long")
+    if done.returncode != 0:
+        unavailable(f"no tests of CPython 3.11 here: {done.stderr}")
+    return Path(done.stdout.strip())

@@ -11,6 +11,7 @@ import logging
 import math
 import sys
 import threading
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from queue import Empty, Full
 
@@ -56,6 +57,14 @@ PARAMETERS = {
     "Interpreter.prepare_main": "ns:namespace / **kwargs:object",
     "Interpreter.stats": "",
     "Interpreter.submit": "callable:callable / *args:object **kwargs:object",
+    "InterpreterPoolExecutor": "max_workers:number_or_none thread_name_prefix:text initializer:action "
+    "initargs:iterable * isolation:isolation max_tasks_per_child:number_or_none name:text "
+    "cancel_running:flag",
+    "InterpreterPoolExecutor.map": "fn:callable *iterables:iterable * timeout:patience "
+    "chunksize:number_or_none buffersize:number_or_none task_timeout:patience progress:progress",
+    "InterpreterPoolExecutor.shutdown": "wait:flag * cancel_futures:flag",
+    "InterpreterPoolExecutor.stats": "",
+    "InterpreterPoolExecutor.submit": "fn:callable / *args:object **kwargs:object",
     "Lock": "",
     "Lock.acquire": "blocking:flag timeout:seconds_or_minus_one",
     "Lock.locked": "",
@@ -157,7 +166,8 @@ def own_names(cls):
 
 
 def is_attribute(cls, name):
-    return not callable(inspect.getattr_static(cls, name))
+    value = inspect.getattr_static(cls, name)
+    return not callable(value) or isinstance(value, type)
 
 
 def entry_points(module, names):
@@ -176,9 +186,7 @@ LEGACY_NAMES = [name for name in vars(xx) if not name.startswith("__")]
 
 
 def test_every_entry_point_is_here():
-    # wrong arguments of pools are in test_pool.py; values of all kinds are not tried on them yet
-    names = [name for name in si.__all__ if name != "InterpreterPoolExecutor"]
-    assert set(entry_points(si, names)) == set(PARAMETERS)
+    assert set(entry_points(si, si.__all__)) == set(PARAMETERS)
     assert set(entry_points(xx, LEGACY_NAMES)) == set(LEGACY)
     for module, names in (si, si.__all__), (xx, LEGACY_NAMES):
         for each in (getattr(module, name) for name in names):
@@ -267,6 +275,25 @@ def an_interpreter():
     interpreter = None
 
 
+pool = None  # the same
+
+
+@pytest.fixture(autouse=True)
+def a_pool():
+    global pool
+    yield
+    if pool is not None:
+        pool.shutdown()
+    pool = None
+
+
+def an_open_pool():
+    global pool
+    if pool is None or pool._shutdown:
+        pool = si.InterpreterPoolExecutor(1)
+    return pool
+
+
 def an_open_interpreter():
     global interpreter
     try:
@@ -311,6 +338,7 @@ def receiver_of(cls, method=""):
         "BoundedSemaphore": lambda: si.BoundedSemaphore(),
         "Event": an_event,
         "Interpreter": an_open_interpreter,
+        "InterpreterPoolExecutor": an_open_pool,
         "LogListener": lambda: si.log_to_parent(an_open_interpreter()),
         "Queue": a_queue,
         "RecvChannel": lambda: Both(*a_channel()).recv_end,
@@ -366,6 +394,8 @@ def target(name):
     bound = getattr(receiver, method)
     if method == "submit":
         return lambda *args, **kwargs: bound(*args, **kwargs).result(WAIT), receiver
+    if method == "map":
+        return lambda *args, **kwargs: list(bound(*args, **kwargs)), receiver
     if method == "call_in_thread":
         return lambda *args, **kwargs: reported(bound, *args, **kwargs), receiver
     if method.endswith("_async"):
@@ -389,14 +419,18 @@ def good(values):
         "interpreter_id": 0,
         "isolated": True,
         "isolation": None,
+        "iterable": (0,),
         "legacy_object": 5,
         "level": None,
         "limit": si.get_reserve_limit(),
         "lock": None,
         "logger": None,
         "namespace": None,
+        "number_or_none": 1,
         "object": 5,
+        "patience": WAIT,
         "positive": 1,
+        "progress": None,
         "script": "pass",
         "seconds": 0.01,
         "seconds_or_minus_one": 0.01,
@@ -537,6 +571,8 @@ CASES += [Bad(lambda: (a_channel()[0], 1), TypeError), Bad(lambda: a_channel()[1
 LEGACY_ID = [*values(TypeError, None, "1", 1.5, [], Plain()), *values(ValueError, -1)]
 LEGACY_ID += values(OverflowError, *HUGE, says="int")
 
+SECONDS = [*ANY_NUMBER, *NEGATIVE, *values(OverflowError, 10**400, says="int")]
+
 BAD = {
     "action": NOT_CALLABLE,
     "anything": [],
@@ -559,6 +595,7 @@ BAD = {
     + values(si.InterpreterNotFoundError, 2**62, 2**63, 2**64, 10**5000),
     "isolated": [*WORDS, *TOO_LARGE],
     "isolation": [*NO_TEXT, *NULL, *values(ValueError, "", "none", "main", "OWN")],
+    "iterable": values(TypeError, None, 5, 1.5, Plain()),
     "legacy_channel": [*LEGACY_ID, *values(xx.ChannelNotFoundError, 2**62)],
     "legacy_interpreter": [*LEGACY_ID, *values(RuntimeError, 2**62)],
     "legacy_object": values(ValueError, 1.5, [], {}, 1j)
@@ -571,12 +608,15 @@ BAD = {
     + values(TypeError, [(1, 2)], says="int")
     + values(ValueError, ["abc"], says="length 3")
     + [Bad(lambda: {"x": threading.Lock()}, si.NotShareableError, says="lock")],
+    "number_or_none": [*NO_NUMBER, *values(ValueError, 0, -1, -(2**70))],
     "object": UNSENDABLE,
     "positive": [*WORDS, *values(ValueError, 0, -1), *TOO_LARGE],
+    "patience": SECONDS,
+    "progress": values(TypeError, 5, "x", [], False),
     "queue_id": [*WORDS, *values(si.QueueNotFoundError, -1, 2**62, *HUGE)],
     "recv": [*values(TypeError, None, 5, Plain()), Bad(lambda: si.create_channel()[1], TypeError)],
     "script": [*values(TypeError, None, 5, b"pass", []), *NULL],
-    "seconds": [*ANY_NUMBER, *NEGATIVE, *values(OverflowError, 10**400, says="int")],
+    "seconds": SECONDS,
     "seconds_or_minus_one": [*ANY_NUMBER, *values(ValueError, -2, -0.001, math.nan)]
     + values(OverflowError, 10**400, says="int"),
     "send": [*values(TypeError, None, 5, Plain()), Bad(lambda: si.create_channel()[0], TypeError)],
@@ -596,8 +636,8 @@ def arguments(described, **given):
     args, kwargs = [], {}
     for each in described:
         if each.name not in given and each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
-            if each.values == "case":
-                args.append(good("case"))
+            if each.values in ("case", "iterable"):
+                args.append(good(each.values))
             continue
         value = given[each.name] if each.name in given else good(each.values)
         if each.kind is each.VAR_KEYWORD:
@@ -613,6 +653,8 @@ def finish(result):
     """What a call has made does not stay."""
     if isinstance(result, si.LogListener):
         result.stop(WAIT)
+    elif isinstance(result, si.InterpreterPoolExecutor) and result is not pool:
+        result.shutdown()
     elif isinstance(result, si.Interpreter) and result != si.get_main():
         result.close()
 
@@ -621,6 +663,8 @@ def is_usable(receiver):
     """Whether the receiver of a call that failed is as before."""
     if isinstance(receiver, si.Interpreter):
         return receiver.call(len, "abc") == 3
+    if isinstance(receiver, si.InterpreterPoolExecutor):
+        return receiver._shutdown or receiver.submit(len, "abc").result(WAIT) == 3
     if isinstance(receiver, si.Queue):
         return receiver.qsize() == 1 and receiver.get_nowait() == 1
     if isinstance(receiver, si.RecvChannel):
@@ -761,6 +805,7 @@ def everything_evil(action):
 # What a call with such a value may raise; all else is a fault, such as SystemError.
 EXPECTED = (Told, TypeError, ValueError, OverflowError, si.InterpreterError, si.ChannelError)
 EXPECTED += (si.QueueError, TimeoutError, Empty, Full, si.BrokenBarrierError, RecursionError)
+EXPECTED += (CancelledError, si.BrokenInterpreterPool)
 EXPECTED += (LookupError, xx.ChannelError, xx.RunFailedError)
 
 
@@ -861,6 +906,12 @@ ACTIONS = {
         lambda s: kept[-1].recv_end.close(),
     ],
     "SharedBuffer": [],
+    "InterpreterPoolExecutor": [
+        lambda p: p.shutdown(),
+        lambda p: p.shutdown(wait=False, cancel_futures=True),
+        lambda p: p.submit(int),
+        lambda p: list(p.map(int, [1])),
+    ],
     "Event": [lambda e: e.set(), lambda e: e.clear()],
 }
 LOCKS = [

@@ -8,13 +8,11 @@ kinds with this one in addition, and what they have for ThreadPoolExecutor with 
 
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import SCRIPT_ENVIRONMENT, TOOL_ENVIRONMENT, run_script
-from test_cpython_suite import TOOL, unavailable
+from support import SCRIPT_ENVIRONMENT, run_script, tests_of_cpython_311, unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 DROP_IN = ROOT / "tests" / "python" / "drop_in"
@@ -220,19 +218,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
         return str(DROP_IN)
     if (spec := importlib.util.find_spec("test.support")) is None or spec.origin is None:
         unavailable("this Python comes without test.support")
-    try:
-        done = subprocess.run(
-            [TOOL], capture_output=True, text=True, timeout=60, check=False, env=TOOL_ENVIRONMENT
-        )
-    except subprocess.TimeoutExpired:
-        unavailable("tools/cpython-tests takes too long")
-    if done.returncode != 0:
-        unavailable(f"no tests of CPython 3.11 here: {done.stderr}")
+    tests = tests_of_cpython_311()
     folder = tmp_path_factory.mktemp("tests")
     (folder / "test").mkdir()
     for each in Path(spec.origin).parents[1].iterdir():
         (folder / "test" / each.name).symlink_to(each)
-    source = Path(done.stdout.strip()) / "test_concurrent_futures.py"
+    source = tests / "test_concurrent_futures.py"
     (folder / "test" / source.name).symlink_to(source)
     return f"{DROP_IN}:{folder}"
 

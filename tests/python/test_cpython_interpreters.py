@@ -3,7 +3,6 @@
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import SCRIPT_ENVIRONMENT, TOOL_ENVIRONMENT, run_script
+from support import SCRIPT_ENVIRONMENT, TOOL_ENVIRONMENT, run_script, unavailable
 
 if sys.version_info[:2] != (3, 14):
     pytest.skip("the tests are those of CPython 3.14", allow_module_level=True)
@@ -174,10 +173,6 @@ LOCKS = """
         tests.append(unittest.defaultTestLoader.loadTestsFromTestCase(of_ours))
     report(tests, lambda case: case.id().removeprefix("__main__."))
     """
-
-
-def unavailable(reason: str) -> None:
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
 def has_tests() -> bool:

@@ -3,16 +3,13 @@
 
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import TOOL_ENVIRONMENT, run_script
+from support import run_script, tests_of_cpython_311, unavailable
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "cpython-tests"
 NAME = "test__xxsubinterpreters"
 
 EXCEPTIONS = {
@@ -40,24 +37,13 @@ DRIVER = f"""
     """
 
 
-def unavailable(reason: str) -> None:
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-
-
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
     """A folder with the file of tests alone: the rest of CPython's tests is the running one's."""
     if importlib.util.find_spec("test.support") is None:
         unavailable("this Python comes without test.support")
-    try:
-        done = subprocess.run(
-            [TOOL], capture_output=True, text=True, timeout=60, check=False, env=TOOL_ENVIRONMENT
-        )
-    except subprocess.TimeoutExpired:
-        unavailable("tools/cpython-tests takes too long")
-    if done.returncode != 0:
-        unavailable(f"no tests of CPython 3.11 here: {done.stderr}")
-    shutil.copy(Path(done.stdout.strip()) / f"{NAME}.py", tmp_path)
+    tests = tests_of_cpython_311()
+    shutil.copy(tests / f"{NAME}.py", tmp_path)
     return tmp_path
 
 
