@@ -133,7 +133,6 @@ class _Workers:
         self._initialize = initialize
         self._most = most
         self._count = 0  # of workers that are not given up
-        self._alive = 0
         self._started = itertools.count()
         self._completer: threading.Thread | None = None
         self._ended = False
@@ -151,12 +150,10 @@ class _Workers:
     def _start_worker(self) -> None:
         thread = threading.Thread(name=f"{self.prefix}_{next(self._started)}", target=self._work)
         self._count += 1
-        self._alive += 1
         try:
             thread.start()
         except BaseException:
             self._count -= 1
-            self._alive -= 1
             raise
         self.threads.add(thread)
 
@@ -212,7 +209,6 @@ class _Workers:
     def _leave(self, lost: bool) -> None:
         with self.lock:
             self.threads.discard(threading.current_thread())
-            self._alive -= 1
             self._count -= not lost
             self._end_if_last()
 

@@ -15,7 +15,8 @@ struct job;
 
 typedef enum task_state {
     TASK_WAITING,
-    TASK_RUNNING,    // a worker has it, or had
+    TASK_RUNNING,    // a worker has it
+    TASK_PERFORMED,  // and is done with it
     TASK_CANCELLED,  // nobody does it
     TASK_ABANDONED,  // the worker that has it is given up, and has to end when it comes back
 } task_state;

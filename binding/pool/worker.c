@@ -113,7 +113,7 @@ perform_task(worker *w, task *t)
     if (!c.succeeded) {
         t->failure = c.failure;
     }
-    bool given_up = atomic_load(&t->state) == TASK_ABANDONED;
+    bool given_up = !subi_task_change(t, TASK_RUNNING, TASK_PERFORMED);
     if (!given_up) {
         atomic_fetch_sub(&w->pool->load, 1);
     }

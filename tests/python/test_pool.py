@@ -7,6 +7,7 @@ import gc
 import itertools
 import logging
 import math
+import sys
 import threading
 import time
 import weakref
@@ -783,3 +784,48 @@ def test_asyncio_cancel(gate: Gate) -> None:
         asyncio.run(main(pool))
         gate.open(1)
         assert held.result(WAIT) == 0
+
+
+# ---- progress -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("buffersize", [None, 3])
+def test_progress_is_told(pool: InterpreterPoolExecutor, buffersize: int | None) -> None:
+    told: list[int] = []
+    results = pool.map(tasks.square, range(50), buffersize=buffersize, progress=told.append)
+    assert list(results) == [n * n for n in range(50)]
+    assert sum(told) == 50 and min(told) > 0
+
+
+def test_progress_of_later_calls_is_told_meanwhile(gate: Gate) -> None:
+    """Also while the first one goes on."""
+    with InterpreterPoolExecutor(2) as pool:
+        told: list[int] = []
+
+        def tell(count: int) -> None:
+            told.append(count)
+            if sum(told) == 3:
+                gate.open(1)
+
+        calls = [(tasks.wait_at, gate._started, gate._go), *[(abs, -n) for n in range(3)]]
+        assert list(pool.map(tasks.apply, calls, progress=tell)) == [0, 0, 1, 2]
+        assert sum(told) == 4
+
+
+@pytest.mark.parametrize("name", ["tqdm", "rich"])
+def test_progress_is_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in {"tqdm", "rich"} - {name}:
+        monkeypatch.setitem(sys.modules, other, None)
+        monkeypatch.setitem(sys.modules, f"{other}.auto", None)
+    with InterpreterPoolExecutor(1) as pool:
+        assert list(pool.map(tasks.square, range(5), progress=True)) == [0, 1, 4, 9, 16]
+
+
+def test_progress_is_not_shown_by_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tqdm", "tqdm.auto", "rich", "rich.progress"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with (
+        InterpreterPoolExecutor(1) as pool,
+        pytest.raises(ImportError, match="needs tqdm or rich"),
+    ):
+        pool.map(tasks.square, range(5), progress=True)
