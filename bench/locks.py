@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Locks of all interpreters, against those of one."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
 

@@ -36,6 +36,24 @@ forget_ended_main_thread(void)
 #endif
 }
 
+// On 3.13 what tells threading that a thread it has not started ends, a variable of that thread, needs the
+// module's names, which are gone when the interpreter is ending (python/cpython 130522). Its last thread ends now.
+static void
+forget_unknown_thread(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
+    PyObject *threading = subi_imported_threading();
+    PyObject *variables =
+        threading != NULL ? PyObject_GetAttrString(threading, "_thread_local_info") : NULL;
+    if (variables != NULL) {
+        PyObject_DelAttrString(variables, "_track_dummy_thread_ref");
+    }
+    Py_XDECREF(variables);
+    Py_XDECREF(threading);
+    PyErr_Clear();
+#endif
+}
+
 // Attached with the last thread state; no thread state afterwards.
 static void
 end_natively(native *n)
@@ -58,6 +76,7 @@ subi_lifecycle_end(native *n)
     subi_birth_free(n->birth);
     n->birth = NULL;
     forget_ended_main_thread();
+    forget_unknown_thread();
     if (alone) {
         Py_BEGIN_ALLOW_THREADS
         subi_workshop_enter(true);

@@ -37,15 +37,31 @@ subi_read_long_number(reader *r, uint64_t *n)
 
 // ---- simple values ----------------------------------------------------------------------------
 
-static PyObject *
-new_str(int class, size_t length, const void *units)
+static bool
+is_ascii(const unsigned char *units, size_t length)
 {
-    static const Py_UCS4 max_of_class[] = {0x7f, 0xff, 0xffff, 0, 0x10ffff};
-    PyObject *s = PyUnicode_New((Py_ssize_t)length, max_of_class[class]);
+    uint64_t all = 0, word;
+    for (; length >= sizeof(word); units += sizeof(word), length -= sizeof(word)) {
+        memcpy(&word, units, sizeof(word));
+        all |= word;
+    }
+    for (; length > 0; length--) {
+        all |= *units++;
+    }
+    return (all & UINT64_C(0x8080808080808080)) == 0;
+}
+
+// Python takes our word for it that there is nothing else in the str.
+static PyObject *
+new_ascii(const unsigned char *units, size_t length)
+{
+    if (!is_ascii(units, length)) {
+        return subi_raise_malformed();
+    }
+    PyObject *s = PyUnicode_New((Py_ssize_t)length, 0x7f);
     if (s != NULL && length > 0) {
-        size_t size = length * (size_t)PyUnicode_KIND(s);
-        subi_will_fill(PyUnicode_DATA(s), size);
-        memcpy(PyUnicode_DATA(s), units, size);
+        subi_will_fill(PyUnicode_1BYTE_DATA(s), length);
+        memcpy(PyUnicode_1BYTE_DATA(s), units, length);
     }
     return s;
 }
@@ -60,11 +76,7 @@ read_short_str(reader *r, size_t length)
     if (length == 1) {
         return PyUnicode_FromOrdinal(units[0]);  // there already is one
     }
-    PyObject *s = PyUnicode_New((Py_ssize_t)length, 0x7f);
-    if (s != NULL && length > 0) {
-        memcpy(PyUnicode_1BYTE_DATA(s), units, length);
-    }
-    return s;
+    return new_ascii(units, length);
 }
 
 static PyObject *
@@ -79,7 +91,9 @@ read_str(reader *r)
     if ((unit != 1 && unit != 2 && unit != 4) || length > (size_t)(r->end - r->at) / unit) {
         return subi_raise_malformed();
     }
-    return new_str(*class, length, take(r, length * unit));
+    const unsigned char *units = take(r, length * unit);
+    return *class == 0 ? new_ascii(units, length)
+                       : PyUnicode_FromKindAndData((int)unit, units, (Py_ssize_t)length);
 }
 
 PyObject *
@@ -575,7 +589,7 @@ subi_decode(module_state *state, const subi_message *m)
     case SUBI_TAG_REAL:
         return PyFloat_FromDouble(m->u.real);
     case SUBI_TAG_TEXT:
-        return new_str(0, m->size, m->u.small);
+        return new_ascii((const unsigned char *)m->u.small, m->size);
     case SUBI_TAG_BYTES:
         return PyBytes_FromStringAndSize(m->u.small, m->size);
     case SUBI_TAG_BLOCK:

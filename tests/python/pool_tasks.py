@@ -2,7 +2,6 @@
 """What tests have workers of pools do: workers import this module."""
 
 import _thread
-import ctypes
 import sys
 import threading
 import time
@@ -77,10 +76,14 @@ def leave() -> None:
 
 
 def exit_in_c() -> None:
+    import ctypes  # which cannot be imported in all kinds of interpreters on 3.12
+
     ctypes.CDLL(None).exit(17)
 
 
 def crash() -> None:
+    import ctypes
+
     ctypes.string_at(0)
 
 

@@ -71,6 +71,7 @@ DRIVER = """
     import faulthandler
     import importlib
     import json
+    import os
     import re
     import sys
     import types
@@ -90,6 +91,7 @@ DRIVER = """
     if OWN:
         assert futures.InterpreterPoolExecutor is Pool
 
+    os.chdir("/")  # here there may be the package's sources
     # the processes that they start take notice of PYTHONPATH, and have the class, too
     setattr(script_helper, "__cached_interp_requires_environment", True)
     PROLOGUE = '''

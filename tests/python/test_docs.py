@@ -71,7 +71,7 @@ ALL = [block for page in PAGES for block in blocks(page)]
 @pytest.mark.parametrize("block", ALL, ids=lambda block: block.name)
 def test_code_runs_as_shown(block: Block, tmp_path: Path) -> None:
     for name in OPTIONAL:
-        if re.search(rf"\bimport\b.*\b{name}\b", block.code) and find_spec(name) is None:
+        if re.search(rf"\b(import|from)\b.*\b{name}\b", block.code) and find_spec(name) is None:
             pytest.skip(f"no {name}")
     if block.source:
         compile_example(block.source, tmp_path)

@@ -8,7 +8,6 @@ runs it by itself; the seed is printed, and the same seed has the same operation
 
 import argparse
 import collections
-import ctypes
 import gc
 import os
 import random
@@ -181,6 +180,8 @@ class Soak:
 
 def figures() -> tuple[int, int, int]:
     """Return descriptors, threads of the system, and resident bytes."""
+    import ctypes  # which cannot be imported in all kinds of interpreters on 3.12
+
     gc.collect()
     with suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
