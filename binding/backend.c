@@ -3,6 +3,7 @@
 
 #include "creation.h"
 #include "isolation.h"
+#include "lifecycle.h"
 #include "private/private.h"
 #include "runtime.h"
 #include "thread_state.h"
@@ -50,10 +51,40 @@ create_from_config(native *n, creation *c, const PyInterpreterConfig *config)
     return 0;
 }
 
+// CPython copies the configuration of the interpreter that the calling thread is attached to.
+static int
+create_from_template(native *n, creation *c, native *template)
+{
+    if (subi_thread_state_attach(template) == NULL) {
+        strcpy(c->error, "out of memory");
+        return -1;
+    }
+    int r = create_from_config(n, c, &own_config);
+    if (PyThreadState_GetUnchecked() != NULL) {
+        PyEval_SaveThread();  // it failed
+    }
+    subi_thread_state_drop_mine(template);
+    return r;
+}
+
+// Where there is no template yet, or others have it, the interpreter gets more than it needs.
 static int
 create_own(native *n, creation *c)
 {
-    return create_from_config(n, c, &own_config);
+    native *template = c->make == SUBI_MAKE_PLAIN ? subi_reserve_take(SUBI_MAKE_TEMPLATE) : NULL;
+    if (template == NULL) {
+        if (c->make == SUBI_MAKE_PLAIN) {
+            subi_reserve_want(SUBI_MAKE_TEMPLATE, 1);
+            n->make = SUBI_MAKE_FULL;
+        }
+        return create_from_config(n, c, &own_config);
+    }
+    int r = create_from_template(n, c, template);
+    if (!subi_reserve_put(template, SUBI_MAKE_TEMPLATE)) {
+        subi_lifecycle_end_spare_here(template);
+    }
+    subi_reserve_done();
+    return r;
 }
 
 static int

@@ -25,6 +25,7 @@ typedef struct native {
     subi_slot *slot;                 // of a private one, else NULL
     struct heap *heap;               // of a private one: its memory; NULL: not known
     bool unloadable;                 // whether its slot's copies can be unloaded when it has ended
+    subi_make make;                  // what it was made with
     struct birth *birth;             // renew.c: the state it was born with; NULL: not noted
     struct kept_thread_state *kept;  // thread_state.c: this interpreter's thread states
     last_script script;              // that a run has compiled

@@ -15,11 +15,7 @@ typedef struct opened_buffer {
 static bool
 is_attached(void *data)
 {
-#if PY_VERSION_HEX >= 0x030D0000
     PyThreadState *t = PyThreadState_GetUnchecked();
-#else
-    PyThreadState *t = _PyThreadState_UncheckedGet();
-#endif
 #if PY_VERSION_HEX < 0x030C0000
     if (t != NULL && t->thread_id != PyThread_get_thread_ident()) {
         return false;  // it is that of the thread that has the GIL

@@ -25,6 +25,10 @@
 #define SUBI_C_RECURSION_LEFT(tstate) ((tstate)->c_recursion_remaining)
 #endif
 
+#if PY_VERSION_HEX < 0x030D0000
+#define PyThreadState_GetUnchecked _PyThreadState_UncheckedGet
+#endif
+
 #if PY_VERSION_HEX < 0x030C0000
 
 static inline PyObject *

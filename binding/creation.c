@@ -3,12 +3,14 @@
 
 #include <stdlib.h>
 
+#include "advance.h"
 #include "exit.h"
 #include "import_error.h"
 #include "inheritance.h"
 #include "lifecycle.h"
 #include "renewal/birth.h"
 #include "runtime.h"
+#include "site.h"
 #include "thread_state.h"
 #include "tracing.h"
 
@@ -50,10 +52,12 @@ subi_set_up_here(native *n, creation *c)
         return -1;
     }
     subi_interp_set_native(c->record, n->interp, n);
-    if (inherit(&c->inheritance) == 0) {
+    bool stands_in = n->make == SUBI_MAKE_PLAIN && n->backend->kind == SUBI_KIND_PRIVATE;
+    if ((!stands_in || subi_site_stand_in() == 0) && inherit(&c->inheritance) == 0) {
         subi_thread_state_detach();
         return 0;
     }
+    PyErr_Clear();
     strcpy(c->error,
            "its sys.path, sys.argv, filters of warnings or _xxsubinterpreters could not be set");
     subi_lifecycle_end(n);
@@ -63,10 +67,10 @@ subi_set_up_here(native *n, creation *c)
 
 // One from the reserve, or NULL. No thread state, no GIL; so are those that follow.
 static native *
-take_spare(const backend *b)
+take_spare(const backend *b, subi_make make)
 {
     native *n;
-    while (b->renewable && (n = subi_reserve_take(false)) != NULL) {
+    while (b->renewable && (n = subi_reserve_take(make)) != NULL) {
         bool attached = subi_birth_fits_process(n->birth) && subi_thread_state_attach(n) != NULL;
         bool ready = attached && subi_birth_install_main(n->birth) == 0;
         if (attached) {
@@ -85,18 +89,33 @@ take_spare(const backend *b)
     return NULL;
 }
 
-// What is the same for all that will be made of it. n's thread state is there: attaching cannot fail.
-static void
-make_ready(native *n)
+// What is the same for all that will be made of it. n's thread state is there: attaching cannot fail. False: it is
+// gone.
+static bool
+make_ready(native *n, creation *c)
 {
-    if (n->backend->kind == SUBI_KIND_OWN) {
-        subi_thread_state_attach(n);
-        subi_import_error_explain();
-        if (n->backend->renewable && subi_reserve_limit() > 0) {
-            n->birth = subi_birth_new();
-        }
-        subi_thread_state_detach();
+    if (n->backend->kind != SUBI_KIND_OWN) {
+        return true;
     }
+    subi_thread_state_attach(n);
+    if (n->make == SUBI_MAKE_PLAIN) {
+        subi_site_set(n->interp, true);
+        if (subi_site_stand_in() < 0) {
+            PyErr_Clear();
+            strcpy(c->error, "it could not be made without site");
+            subi_lifecycle_end(n);
+            return false;
+        }
+    }
+    subi_import_error_explain();
+    if (n->make == SUBI_MAKE_TEMPLATE) {
+        subi_site_set(n->interp, false);
+    }
+    else if (n->backend->renewable && subi_reserve_limit() > 0) {
+        n->birth = subi_birth_new();
+    }
+    subi_thread_state_detach();
+    return true;
 }
 
 // On failure c->error is set.
@@ -109,11 +128,11 @@ make_new(creation *c)
         return NULL;
     }
     n->backend = c->backend;
-    if (n->backend->create(n, c) < 0) {
+    n->make = c->make;
+    if (n->backend->create(n, c) < 0 || !make_ready(n, c)) {
         free(n);
         return NULL;
     }
-    make_ready(n);
     return n;
 }
 
@@ -127,16 +146,23 @@ set_up(creation *c)
     }
 }
 
-static void
-make_and_set_up(creation *c)
+native *
+subi_creation_make(creation *c)
 {
     if (c->backend->alone) {
         subi_workshop_enter(true);
     }
-    c->n = make_new(c);
+    native *n = make_new(c);
     if (c->backend->alone) {
         subi_workshop_leave(true);
     }
+    return n;
+}
+
+static void
+make_and_set_up(creation *c)
+{
+    c->n = subi_creation_make(c);
     if (c->n != NULL) {
         set_up(c);
     }
@@ -191,7 +217,7 @@ subi_create_here(creation *c)
         return;
     }
     subi_workshop_enter(false);
-    c->n = take_spare(c->backend);
+    c->n = take_spare(c->backend, c->make);
     if (c->n != NULL) {
         set_up(c);
     }
@@ -202,22 +228,30 @@ subi_create_here(creation *c)
         subi_interp_stay(c->record);
     }
     subi_workshop_leave(false);
+    subi_advance();
 }
 
 // What the new one gets of the caller's. -1 with an exception set.
 static int
 pack(module_state *state, creation *c)
 {
+    if (c->make == SUBI_MAKE_PLAIN &&
+        (c->backend->kind == SUBI_KIND_SHARED || !subi_site_is_plain())) {
+        c->make = SUBI_MAKE_FULL;
+    }
     if (c->backend->prepare != NULL &&
         (c->backend->prepare(state) < 0 || subi_settings_init(&c->settings) < 0)) {
         return -1;
+    }
+    if (c->make == SUBI_MAKE_PLAIN) {
+        c->settings.flags[FLAG_NO_SITE] = 1;
     }
     return subi_inheritance_pack(state, &c->inheritance);
 }
 
 // -1 with an exception set.
 static int
-make_native(module_state *state, const backend *b, subi_interp *record)
+make_native(module_state *state, const backend *b, subi_make make, subi_interp *record)
 {
     creation *c = calloc(1, sizeof(*c));
     if (c == NULL) {
@@ -226,6 +260,7 @@ make_native(module_state *state, const backend *b, subi_interp *record)
     }
     c->record = record;
     c->backend = b;
+    c->make = make;
     subi_thread_state_note_stack(PyThreadState_Get());
     int result = pack(state, c);
     if (result == 0) {
@@ -258,7 +293,8 @@ raise_not_made(module_state *state, subi_result r)
 }
 
 subi_interp *
-subi_lifecycle_create(module_state *state, const char *isolation, const char *name)
+subi_lifecycle_create(module_state *state, const char *isolation, const char *name,
+                      bool inherits_site)
 {
     subi_interp *i;
     const backend *b = subi_backend_find(state, isolation);
@@ -272,7 +308,7 @@ subi_lifecycle_create(module_state *state, const char *isolation, const char *na
     }
     subi_interp_hold_user(
         i);  // the caller's: others may list the interpreter as soon as it is idle
-    if (make_native(state, b, i) < 0) {
+    if (make_native(state, b, inherits_site ? SUBI_MAKE_PLAIN : SUBI_MAKE_FULL, i) < 0) {
         subi_interp_discard(i);
         subi_interp_drop(i);
         return NULL;

@@ -15,6 +15,7 @@
 typedef struct creation {
     subi_interp *record;
     const backend *backend;
+    subi_make make;            // what it is to have
     native *n;                 // when it has been made
     subi_message inheritance;  // see inheritance.h
     settings settings;         // of the caller; used for private ones
@@ -25,8 +26,13 @@ typedef struct creation {
 
 // Makes an interpreter, idle, with what it inherits of the caller. A new reference, which is also a user: to
 // be given up with subi_lifecycle_drop_user. NULL with InterpreterError or MemoryError. name may be
-// NULL.
-subi_interp *subi_lifecycle_create(module_state *state, const char *isolation, const char *name);
+// NULL. inherits_site: see site.h.
+subi_interp *subi_lifecycle_create(module_state *state, const char *isolation, const char *name,
+                                   bool inherits_site);
+
+// In the main runtime, without a thread state: makes what it takes to become an interpreter, with a thread state for
+// the calling thread. NULL: c->error says why.
+native *subi_creation_make(creation *c);
 
 // See runtime.h.
 void subi_create_here(creation *c);

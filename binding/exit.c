@@ -13,6 +13,7 @@
 #define GRACE INT64_C(2000000000)  // ns for threads that run or wait when the main thread is done
 #define REACTION    1.0            // seconds for interrupted code to come back
 #define THREADS_END 1.0            // seconds for threads inside interpreters to end
+#define MAKING_ENDS 10.0           // seconds for an interpreter that is made in advance
 
 // ---- ending without finalization --------------------------------------------------------------
 
@@ -253,6 +254,17 @@ stop_runs_without_gil(void)
     return stopped;
 }
 
+// None is made in advance any more. False: the one that is being made takes too long.
+static bool
+stop_making(void)
+{
+    subi_result r;
+    Py_BEGIN_ALLOW_THREADS
+    r = subi_reserve_pause(subi_deadline(MAKING_ENDS));
+    Py_END_ALLOW_THREADS
+    return r == SUBI_OK;
+}
+
 // False: some could not be closed, by us or by the daemon threads that are at it.
 static bool
 close_all(module_state *state, int64_t owner)
@@ -288,7 +300,7 @@ at_exit(PyObject *module, PyObject *unused)
         subi_refuse_runs();
         subi_reserve_set_limit(0);
     }
-    bool stopped = !is_main || subi_running() == 0 || stop_runs_without_gil();
+    bool stopped = !is_main || ((subi_running() == 0 || stop_runs_without_gil()) && stop_making());
     bool closed = stopped && close_all(state, owner);
     if (!closed && is_main) {
         closed = stopped && stop_runs_without_gil() && close_all(state, owner);

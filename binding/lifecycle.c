@@ -210,7 +210,7 @@ end_or_give_up(module_state *state, native *n, int64_t deadline, char *names, si
 static void
 settle(native *n, ending how)
 {
-    if (how == RENEWED && subi_reserve_put(n)) {
+    if (how == RENEWED && subi_reserve_put(n, n->make)) {
         return;
     }
     Py_BEGIN_ALLOW_THREADS
@@ -255,7 +255,7 @@ subi_lifecycle_trim_reserve(bool all)
 {
     native *n;
     Py_BEGIN_ALLOW_THREADS
-    while ((n = subi_reserve_take(!all)) != NULL) {
+    while ((n = subi_reserve_take_excess(all)) != NULL) {
         n->runtime->end_spare(n);
         subi_reserve_done();
     }

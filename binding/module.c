@@ -11,6 +11,7 @@
 #include "exit.h"
 #include "interp_type.h"
 #include "legacy/ids.h"
+#include "lifecycle.h"
 #include "pool/pool_type.h"
 #include "private/private.h"
 #include "private/start.h"
@@ -62,18 +63,120 @@ subi_state_self(module_state *state)
     return state->self;
 }
 
+// ---- importing it -----------------------------------------------------------------------------
+
+#define NAME "subinterpreters._subinterpreters"
+
+static char
+    *module_file;  // malloc'd; set once, by the main interpreter's thread, before there are others
+
+const char *
+subi_module_file(void)
+{
+    return module_file;
+}
+
+static void
+note_module_file(PyObject *module)
+{
+    PyObject *file = PyObject_GetAttrString(module, "__file__");
+    PyObject *bytes = file != NULL ? PyUnicode_EncodeFSDefault(file) : NULL;
+    if (bytes != NULL && module_file == NULL) {
+        module_file = strdup(PyBytes_AS_STRING(bytes));
+    }
+    Py_XDECREF(bytes);
+    Py_XDECREF(file);
+    PyErr_Clear();
+}
+
+// A new reference. The import lock of the module is held. NULL with an exception.
+static PyObject *
+make_module(PyObject *importlib, PyObject *external, const char *file)
+{
+    PyObject *path = PyUnicode_DecodeFSDefault(file);
+    PyObject *spec =
+        path != NULL ? PyObject_CallMethod(external, "spec_from_file_location", "sO", NAME, path)
+                     : NULL;
+    PyObject *module = spec != NULL ? PyModule_FromDefAndSpec(&subi_module_def, spec) : NULL;
+    PyObject *done = module != NULL
+                         ? PyObject_CallMethod(importlib, "_init_module_attrs", "OO", spec, module)
+                         : NULL;
+    if (done == NULL || PyModule_ExecDef(module, &subi_module_def) < 0 ||
+        PyDict_SetItemString(PyImport_GetModuleDict(), NAME, module) < 0) {
+        Py_CLEAR(module);
+    }
+    Py_XDECREF(done);
+    Py_XDECREF(spec);
+    Py_XDECREF(path);
+    return module;
+}
+
+static bool
+is_one_of_ours(void)
+{
+    subi_interp *here = subi_interp_find(PyInterpreterState_Get());
+    bool ours = here != NULL && subi_lifecycle_is_ours(here);
+    if (here != NULL) {
+        subi_interp_drop(here);
+    }
+    return ours;
+}
+
+// In an interpreter of ours, as an import would, but for the package: its library is loaded already, so there
+// is no need to search for it and to visit the main interpreter, which takes longer than the rest. A new reference.
+// NULL without an exception: it has to be imported.
+static PyObject *
+import_quickly(void)
+{
+    PyObject *modules = PyImport_GetModuleDict();  // borrowed, as these are
+    PyObject *importlib = PyDict_GetItemString(modules, "_frozen_importlib");
+    PyObject *external = PyDict_GetItemString(modules, "_frozen_importlib_external");
+    const char *file = subi_host_runtime()->module_file();
+    PyObject *module = NULL;
+    if (importlib == NULL || external == NULL || file == NULL || !is_one_of_ours()) {
+        return NULL;
+    }
+    PyObject *lock = PyObject_CallMethod(importlib, "_ModuleLockManager", "s", NAME);
+    PyObject *locked = lock != NULL ? PyObject_CallMethod(lock, "__enter__", NULL) : NULL;
+    if (locked != NULL) {
+        module = Py_XNewRef(PyDict_GetItemString(modules, NAME));
+        if (module == NULL) {
+            module = make_module(importlib, external, file);
+        }
+        PyErr_Clear();
+        PyObject *released =
+            PyObject_CallMethod(lock, "__exit__", "OOO", Py_None, Py_None, Py_None);
+        Py_XDECREF(released);
+    }
+    Py_XDECREF(locked);
+    Py_XDECREF(lock);
+    PyErr_Clear();
+    return module;
+}
+
+static bool
+is_ready(PyObject *module)
+{
+    return PyModule_Check(module) && PyModule_GetDef(module) == &subi_module_def &&
+           get_state(module)->ready;
+}
+
 module_state *
 subi_state_here(void)
 {
-    PyObject *module = PyImport_ImportModule("subinterpreters._subinterpreters");
+    PyObject *module = Py_XNewRef(PyDict_GetItemString(PyImport_GetModuleDict(), NAME));
+    if (module == NULL) {
+        module = import_quickly();
+    }
+    if (module == NULL || !is_ready(module)) {
+        Py_XDECREF(module);
+        module = PyImport_ImportModule(NAME);  // another thread may be at it
+    }
     if (module == NULL) {
         return NULL;
     }
-    module_state *state = NULL;
-    if (PyModule_Check(module) && PyModule_GetDef(module) == &subi_module_def) {
-        state = get_state(module);
-    }
-    else {
+    module_state *state = is_ready(module) ? get_state(module) : NULL;
+    if (state == NULL) {
         PyErr_SetString(PyExc_ImportError, "subinterpreters._subinterpreters was replaced");
     }
     Py_DECREF(module);  // sys.modules keeps it
@@ -94,6 +197,7 @@ module_exec(PyObject *module)
     state->self_id = subi_interp_id(state->self);
     if (!subi_private_is_here()) {
         subi_host_set(&subi_runtime);
+        note_module_file(module);
     }
     if (subi_remedies_init() < 0 || subi_tracing_guard(state) < 0 ||
         subi_errors_init(module, state) < 0 || subi_interp_type_init(module, state) < 0 ||
@@ -110,6 +214,7 @@ module_exec(PyObject *module)
         PyModule_AddFunctions(module, subi_exit_functions) < 0) {
         return -1;
     }
+    state->ready = true;
     return 0;
 }
 

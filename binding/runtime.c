@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime.h"
 
+#include "advance.h"
 #include "blocking.h"
 #include "creation.h"
 #include "interrupt.h"
@@ -12,6 +13,8 @@
 const runtime subi_runtime = {
     .create = subi_create_here,
     .end_if_possible = subi_linger_end_if_possible,
+    .advance = subi_advance,
+    .module_file = subi_module_file,
     .start = subi_private_start,
     .set_up = subi_set_up_here,
     .drop_mine = subi_thread_state_drop_mine,

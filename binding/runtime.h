@@ -28,6 +28,12 @@ typedef struct runtime {
     int (*start)(native *n, subi_interp *record, const struct settings *settings, char *error,
                  size_t size);
 
+    // In the main runtime: see advance.h.
+    void (*advance)(void);
+
+    // Of the main runtime: the file that the module is in; NULL: not known.
+    const char *(*module_file)(void);
+
     // The rest, in the runtime that n's interpreter is in.
     int (*set_up)(native *n, struct creation *c);  // once, when it has been made; -1: it is gone
     void (*drop_mine)(native *n);                  // see subi_thread_state_drop_mine

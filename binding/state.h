@@ -13,6 +13,7 @@
 
 typedef struct module_state {
     PyObject *module;  // borrowed: the module that has this state
+    bool ready;        // set when all of it is there
     bool exit_armed;   // these three belong to exit.c
     bool ending;
     struct watch *watch;
@@ -68,6 +69,9 @@ subi_interp *subi_state_self(module_state *state);
 // The state of the module in the interpreter that the caller is attached to, which imports it if need
 // be. Borrowed. NULL with an exception.
 module_state *subi_state_here(void);
+
+// The file that the module was imported from, as text of the file system's; NULL: not known.
+const char *subi_module_file(void);
 
 static inline module_state *
 get_state(PyObject *module)

@@ -27,13 +27,20 @@ is_any_left(void)
 static PyObject *
 start(PyObject *self, PyObject *args)
 {
+    PyObject *result = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    subi_reserve_pause(SUBI_FOREVER);  // the making of one ends
+    Py_END_ALLOW_THREADS
     if (is_any_left()) {
         PyErr_SetString(PyExc_RuntimeError,
                         "before CPython 3.15 memory cannot be traced while there are interpreters "
                         "that share its runtime: close them, or use isolation='private'");
-        return NULL;
     }
-    return PyObject_Call(self, args, NULL);
+    else {
+        result = PyObject_Call(self, args, NULL);
+    }
+    subi_reserve_resume();
+    return result;
 }
 
 static bool

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "reserve.h"
 
+#include <string.h>
+
 #include "lock.h"
 #include "platform.h"
 #include "process.h"
@@ -9,13 +11,25 @@
 #define FIRST_LIMIT_MIN   4
 #define FAILURES_ACCEPTED 4  // in a row, before only one in ATTEMPT_EVERY is tried
 #define ATTEMPT_EVERY     16
+#define MISSES_FOR_ONE    4  // that many times there was none: so one more is made in advance
+
+typedef struct place {
+    void *spare;
+    subi_make make;
+} place;
 
 static subi__lock lock = SUBI__LOCK_INIT;
-static void *spares[SUBI_RESERVE_MAX];  // guarded by lock, as all that follows
+static place places[SUBI_RESERVE_MAX];  // guarded by lock, as all that follows
 static size_t count;
 static size_t limit;
 static bool is_open;
 static unsigned failures;  // of attempts in a row, and chances not taken since
+
+// Of each make: how many there are, how often there was none, and how many are wanted anyway.
+static size_t counts[SUBI_MAKES], misses[SUBI_MAKES], wanted[SUBI_MAKES];
+
+static _Atomic uint32_t making;  // atomic: also a futex; 1: somebody makes them in advance
+static unsigned pauses;
 
 void
 subi__reserve_init(void)
@@ -30,6 +44,9 @@ subi__reserve_forget(void)
 {
     subi__lock_init(&lock);
     count = 0;
+    pauses = 0;
+    memset(counts, 0, sizeof(counts));
+    atomic_store(&making, 0);
 }
 
 size_t
@@ -47,7 +64,18 @@ subi_reserve_set_limit(size_t new_limit)
     subi__lock_acquire(&lock);
     limit = new_limit < SUBI_RESERVE_MAX ? new_limit : SUBI_RESERVE_MAX;
     failures = 0;
+    memset(misses, 0, sizeof(misses));
+    memset(wanted, 0, sizeof(wanted));
     subi__lock_release(&lock);
+}
+
+size_t
+subi_reserve_count(void)
+{
+    subi__lock_acquire(&lock);
+    size_t now = count;
+    subi__lock_release(&lock);
+    return now;
 }
 
 void
@@ -62,13 +90,13 @@ bool
 subi_reserve_wants_one(void)
 {
     subi__lock_acquire(&lock);
-    bool wanted = is_open && count < limit;
-    if (wanted && failures >= FAILURES_ACCEPTED) {
+    bool wants = is_open && count < limit;
+    if (wants && failures >= FAILURES_ACCEPTED) {
         failures++;
-        wanted = failures % ATTEMPT_EVERY == 0;
+        wants = failures % ATTEMPT_EVERY == 0;
     }
     subi__lock_release(&lock);
-    return wanted;
+    return wants;
 }
 
 void
@@ -80,26 +108,64 @@ subi_reserve_attempt_failed(void)
 }
 
 bool
-subi_reserve_put(void *spare)
+subi_reserve_put(void *spare, subi_make make)
 {
     subi__lock_acquire(&lock);
     bool room = count < limit;
     if (room) {
-        spares[count++] = spare;
+        places[count++] = (place){spare, make};
+        counts[make]++;
         failures = 0;
     }
     subi__lock_release(&lock);
     return room;
 }
 
+// ---- taking; with the lock ----------------------------------------------------------------------
+
+// The one put last that is of this make. `count`: none.
+static size_t
+find(subi_make make)
+{
+    size_t k = count;
+    while (k > 0 && places[k - 1].make != make) {
+        k--;
+    }
+    return k > 0 ? k - 1 : count;
+}
+
+// k may be `count`: NULL.
+static void *
+take(size_t k)
+{
+    if (k == count) {
+        return NULL;
+    }
+    place taken = places[k];
+    counts[taken.make]--;
+    for (count--; k < count; k++) {
+        places[k] = places[k + 1];
+    }
+    subi__run_begins();  // until subi_reserve_done
+    return taken.spare;
+}
+
 void *
-subi_reserve_take(bool excess)
+subi_reserve_take(subi_make make)
 {
     subi__lock_acquire(&lock);
-    void *spare = count > (excess ? limit : 0) ? spares[--count] : NULL;
-    if (spare != NULL) {
-        subi__run_begins();  // until subi_reserve_done
-    }
+    size_t k = find(make);
+    void *spare = take(k == count && make == SUBI_MAKE_PLAIN ? find(SUBI_MAKE_FULL) : k);
+    misses[make] += spare == NULL;
+    subi__lock_release(&lock);
+    return spare;
+}
+
+void *
+subi_reserve_take_excess(bool all)
+{
+    subi__lock_acquire(&lock);
+    void *spare = count > (all ? 0 : limit) ? take(count - 1) : NULL;
     subi__lock_release(&lock);
     return spare;
 }
@@ -108,4 +174,95 @@ void
 subi_reserve_done(void)
 {
     subi__run_ends();
+}
+
+// ---- making them in advance ---------------------------------------------------------------------
+
+void
+subi_reserve_want(subi_make make, size_t number)
+{
+    subi__lock_acquire(&lock);
+    if (wanted[make] < number) {
+        wanted[make] = number;
+    }
+    subi__lock_release(&lock);
+}
+
+// With the lock. False: none.
+static bool
+is_missing(subi_make *make)
+{
+    if (!is_open || pauses > 0 || count >= limit || failures >= FAILURES_ACCEPTED) {
+        return false;
+    }
+    for (unsigned m = SUBI_MAKES; m-- > 0;) {  // templates first
+        size_t by_use = misses[m] / MISSES_FOR_ONE;
+        if (counts[m] < (wanted[m] > by_use ? wanted[m] : by_use)) {
+            *make = (subi_make)m;
+            return true;
+        }
+    }
+    return false;
+}
+
+// With the lock.
+static void
+end_making(void)
+{
+    atomic_store(&making, 0);
+    subi__futex_wake(&making, INT32_MAX);
+}
+
+bool
+subi_reserve_begin_making(void)
+{
+    subi_make unused;
+    subi__lock_acquire(&lock);
+    bool begins = atomic_load(&making) == 0 && is_missing(&unused);
+    if (begins) {
+        atomic_store(&making, 1);
+    }
+    subi__lock_release(&lock);
+    return begins;
+}
+
+bool
+subi_reserve_next(subi_make *make)
+{
+    subi__lock_acquire(&lock);
+    bool goes_on = is_missing(make);
+    if (!goes_on) {
+        end_making();  // under the lock, so that whoever wants one now finds that nobody is at it
+    }
+    subi__lock_release(&lock);
+    return goes_on;
+}
+
+void
+subi_reserve_end_making(void)
+{
+    subi__lock_acquire(&lock);
+    end_making();
+    subi__lock_release(&lock);
+}
+
+subi_result
+subi_reserve_pause(int64_t deadline)
+{
+    subi_result r = SUBI_OK;
+    subi__lock_acquire(&lock);
+    pauses++;
+    subi__lock_release(&lock);
+    while (atomic_load(&making) != 0 && r != SUBI_TIMEOUT) {
+        r = subi__futex_wait(&making, 1, deadline);
+    }
+    return atomic_load(&making) == 0 ? SUBI_OK : SUBI_TIMEOUT;
+}
+
+void
+subi_reserve_resume(void)
+{
+    subi__lock_acquire(&lock);
+    pauses--;
+    subi__lock_release(&lock);
 }

@@ -40,6 +40,7 @@ from subinterpreters._subinterpreters import (
     create_queue,
     get_current,
     get_main,
+    get_reserve_count,
     get_reserve_limit,
     is_shareable,
     legacy_module,
@@ -47,6 +48,7 @@ from subinterpreters._subinterpreters import (
     select,
     select_async,
     set_reserve_limit,
+    warm_reserve,
 )
 
 __all__ = [
@@ -92,6 +94,7 @@ __all__ = [
     "get_include",
     "get_library",
     "get_main",
+    "get_reserve_count",
     "get_reserve_limit",
     "is_shareable",
     "list_all",
@@ -99,6 +102,7 @@ __all__ = [
     "select",
     "select_async",
     "set_reserve_limit",
+    "warm_reserve",
 ]
 
 __version__ = "0.1.0"

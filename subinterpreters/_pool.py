@@ -24,8 +24,10 @@ from subinterpreters import (
 )  # its hook for the process's end comes before ours, so it is called later
 from subinterpreters._subinterpreters import (
     Interpreter,
+    InterpreterError,
     Pool,
     Task,
+    _import_was_refused,
     _seconds,
     create,
 )
@@ -117,9 +119,10 @@ class _Workers:
         self,
         limit: int,
         prefix: str,
-        make: Callable[[str], Interpreter],
+        make: Callable[[str, bool], Interpreter],
         initialize: Callable[[Interpreter], None],
         most: int,
+        chooses: bool,
     ) -> None:
         self.pool = Pool(self._replace)
         self.limit = limit
@@ -132,19 +135,21 @@ class _Workers:
         self._make = make
         self._initialize = initialize
         self._most = most
+        self._chooses = chooses  # whether private ones do what the others cannot
+        self._private = False  # whether new ones are private
         self._count = 0  # of workers that are not given up
         self._started = itertools.count()
         self._completer: threading.Thread | None = None
         self._ended = False
 
-    def start(self, completes: bool = True) -> None:
-        """Start what threads there is work for. With the lock."""
+    def start(self, completes: bool = True, workers: int = 0) -> None:
+        """Start what threads there is work for, and so many workers in any case. With the lock."""
         if completes and self._completer is None and not self._ended:
             self._completer = threading.Thread(
                 name=f"{self.prefix}_results", target=self.pool.complete
             )
             self._completer.start()
-        while self._count < self.limit and self._count < self.pool.load:
+        while self._count < self.limit and self._count < max(workers, self.pool.load):
             self._start_worker()
 
     def _start_worker(self) -> None:
@@ -167,7 +172,7 @@ class _Workers:
     def _work(self) -> None:
         lost = False
         try:
-            while (how := self._live()) == "used up":
+            while (how := self._live()) in ("used up", "refused"):
                 pass
             lost = how == "given up"
         except BaseException as error:  # noqa: BLE001
@@ -177,14 +182,31 @@ class _Workers:
 
     def _live(self) -> str:
         """Be a worker for the life of one interpreter."""
-        with self._make(threading.current_thread().name) as interp:
-            try:
-                self._initialize(interp)
-            except BaseException as error:
-                _LOGGER.critical("Exception in initializer:", exc_info=True)
-                why = "an initializer failed, the interpreter pool is not usable anymore"
-                raise BrokenInterpreterPool(why) from error
-            return self.pool.work(interp, self._most)
+        private = self._private
+        try:
+            interp = self._make(threading.current_thread().name, private)
+        except InterpreterError:
+            if not private:
+                raise
+            self._chooses = self._private = private = False  # there are no private ones here
+            interp = self._make(threading.current_thread().name, private)
+        gives_up = self._chooses and not private
+        with interp:
+            how = self._serve(interp, gives_up)
+        if how == "refused":
+            self._private = self._chooses
+        return how
+
+    def _serve(self, interp: Interpreter, gives_up: bool) -> str:
+        try:
+            self._initialize(interp)
+        except BaseException as error:
+            if gives_up and interp._call_now(_import_was_refused):
+                return "refused"
+            _LOGGER.critical("Exception in initializer:", exc_info=True)
+            why = "an initializer failed, the interpreter pool is not usable anymore"
+            raise BrokenInterpreterPool(why) from error
+        return self.pool.work(interp, self._most, gives_up)
 
     def _break(self, error: BaseException) -> None:
         """Take no more tasks, since a worker could not go on."""
@@ -275,10 +297,13 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         thread_name_prefix: what the names of threads and interpreters begin with.
         initializer: called once in each interpreter, before anything else.
         initargs: its arguments.
-        isolation: as for create().
+        isolation: as for create(). With "auto", a call that fails in an interpreter of kind "own" since it
+            needs an extension module that cannot be imported there is done once more, from its beginning,
+            in a private one, as are all workers from then on.
         max_tasks_per_child: so many calls are performed in one interpreter before another one takes its
             place; None is no limit.
         name: the same as thread_name_prefix, which wins.
+        warm: whether all workers are made at once, in the background, and not when there is work for them.
         cancel_running: whether a future's cancel() interrupts a call that has begun, as interrupt()
             does. A worker that does not react in a second is replaced, as it is for a call that has had
             its time.
@@ -306,6 +331,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         isolation: Isolation | None = None,
         max_tasks_per_child: int | None = None,
         name: str = "",
+        warm: bool = False,
         cancel_running: bool = False,
     ) -> None:
         if max_workers is None:
@@ -330,8 +356,8 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
             weakref.WeakSet()
         )  # if these can be cancelled
 
-        def make(thread_name: str) -> Interpreter:
-            return create(isolation=isolation, name=thread_name)
+        def make(thread_name: str, private: bool) -> Interpreter:
+            return create(isolation="private" if private else isolation, name=thread_name)
 
         def initialize(interp: Interpreter) -> None:
             if initializer is not None:
@@ -343,10 +369,14 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
             make,
             initialize,
             min(max_tasks_per_child or 0, sys.maxsize),
+            isolation == "auto",
         )
         self._pool = workers.pool
         _all.add(workers)
         weakref.finalize(self, workers.close).atexit = False
+        if warm:
+            with workers.lock:
+                workers.start(workers=max_workers)
 
     if not TYPE_CHECKING:  # the base class has these as attributes
         _threads = property(lambda self: set(self._workers.threads))

@@ -25,7 +25,7 @@ legacy_create(PyObject *module, PyObject *args, PyObject *kwds)
     if (!PyArg_ParseTupleAndKeywords(args, kwds, "|$i:create", keywords, &isolated)) {
         return NULL;
     }
-    subi_interp *i = subi_lifecycle_create(state, isolated ? NULL : NOT_ISOLATED, NULL);
+    subi_interp *i = subi_lifecycle_create(state, isolated ? NULL : NOT_ISOLATED, NULL, false);
     if (i == NULL) {
         if (PyErr_ExceptionMatches(state->InterpreterError)) {
             PyObject *cause = PyErr_GetRaisedException();

@@ -40,10 +40,11 @@ subi_deadlines_next(const pool_object *po)
 static void
 interrupt(task *t)
 {
+    const task_place *place = subi_task_place(t);
     interruption what = {
-        .kind = INTERRUPT_KEYBOARD, .exception = subi_message_none(), .run = t->run};
+        .kind = INTERRUPT_KEYBOARD, .exception = subi_message_none(), .run = place->run};
     Py_BEGIN_ALLOW_THREADS
-    subi_interrupt(t->interp, what, SUBI_TRY);
+    subi_interrupt(place->interp, what, SUBI_TRY);
     Py_END_ALLOW_THREADS
 }
 
@@ -83,8 +84,9 @@ look_at(pool_object *po, task *t, int64_t now)
         t->look_again = now + t->timeout;
         return !t->is_back && atomic_load(&t->state) == TASK_WAITING && !is_cancelled(t);
     }
-    if (t->interrupted == 0 && !is_cancelled(t) && t->started + t->timeout > now) {
-        t->look_again = t->started + t->timeout;
+    int64_t end = subi_task_place(t)->started + t->timeout;
+    if (t->interrupted == 0 && !is_cancelled(t) && end > now) {
+        t->look_again = end;
         return true;
     }
     if (t->interrupted == 0) {

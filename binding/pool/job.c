@@ -71,9 +71,36 @@ subi_job_add(job *j, subi_message *arguments)
     atomic_store(&j->count, k + 1);
 }
 
+void
+subi_job_return(job *j, size_t k)
+{
+    atomic_store(&subi_job_item(j, k)->state, ITEM_RETURNED);
+    atomic_fetch_add(&j->returned, 1);
+}
+
+// One that was returned. It is not done, so it is one of the last `capacity` that were taken.
+static bool
+take_returned(job *j, size_t *k)
+{
+    size_t next = atomic_load(&j->next);
+    for (size_t back = 1; back <= j->capacity && back <= next; back++) {
+        int expected = ITEM_RETURNED;
+        if (atomic_compare_exchange_strong(&subi_job_item(j, next - back)->state, &expected,
+                                           ITEM_WAITING)) {
+            atomic_fetch_sub(&j->returned, 1);
+            *k = next - back;
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t
 subi_job_take(job *j, size_t most, size_t *first)
 {
+    if (atomic_load(&j->returned) > 0 && !atomic_load(&j->cancelled) && take_returned(j, first)) {
+        return 1;
+    }
     size_t k = atomic_load(&j->next), n;
     do {
         size_t count = atomic_load(&j->count);
@@ -107,7 +134,8 @@ bool
 subi_job_leave(job *j)
 {
     atomic_fetch_sub(&j->workers, 1);
-    if (atomic_load(&j->cancelled) || atomic_load(&j->next) >= atomic_load(&j->count)) {
+    if (atomic_load(&j->cancelled) ||
+        (atomic_load(&j->next) >= atomic_load(&j->count) && atomic_load(&j->returned) == 0)) {
         return true;
     }
     atomic_fetch_add(&j->workers, 1);

@@ -21,6 +21,7 @@ typedef enum item_state {
     ITEM_WAITING,
     ITEM_SUCCEEDED,
     ITEM_FAILED,
+    ITEM_RETURNED,  // whoever had taken it could not do it
 } item_state;
 
 typedef struct item {
@@ -36,6 +37,7 @@ typedef struct job {
     item *items;
     _Atomic size_t next;       // atomic: by compare and swap
     _Atomic size_t count;      // atomic: release by the submitter, acquire by workers
+    _Atomic size_t returned;   // atomic; how many are ITEM_RETURNED, or about to be taken again
     _Atomic size_t finished;   // atomic; how many are done
     _Atomic size_t awaited;    // atomic; the item that the submitter waits for; SIZE_MAX: none
     _Atomic bool tells_all;    // atomic; it wants to know of each that is done
@@ -55,6 +57,9 @@ void subi_job_add(job *j, subi_message *arguments);
 
 // By a worker: takes up to `most` items. Returns how many, the first one in *first.
 size_t subi_job_take(job *j, size_t most, size_t *first);
+
+// By a worker: another one is to do it. Its arguments are still there.
+void subi_job_return(job *j, size_t k);
 
 // Its outcome is there.
 void subi_job_finish(job *j, size_t k, item_state state);

@@ -403,11 +403,37 @@ refuse(pool_object *po, task *t, PyObject *make)
     Py_XDECREF(future);
 }
 
+// One of those that are to be done once more; its reference. NULL: there is none.
+static task *
+take_again(pool_object *po)
+{
+    task *t = po->again;
+    if (t != NULL) {
+        po->again = t->again;
+    }
+    return t;
+}
+
+// It is not done once more after all: it has failed.
+static void
+give_back(pool_object *po, task *t)
+{
+    if (subi_task_change(t, TASK_RUNNING, TASK_PERFORMED)) {
+        atomic_fetch_sub(&po->pool->load, 1);
+    }
+    if (subi_pool_send(po->pool->done, t) != SUBI_OK) {
+        subi_task_drop(t);
+    }
+}
+
 static PyObject *
 pool_refuse(PyObject *self, PyObject *make)
 {
     pool_object *po = (pool_object *)self;
     task *t;
+    while (make != Py_None && (t = take_again(po)) != NULL) {
+        give_back(po, t);
+    }
     Py_XSETREF(po->refused, make != Py_None ? Py_NewRef(make) : NULL);
     while ((t = subi_pool_take(po->pool->tasks)) != NULL) {
         refuse(po, t, make);
@@ -434,14 +460,16 @@ pool_end(PyObject *self, PyObject *unused)
 
 PyDoc_STRVAR(
     pool_work_doc,
-    "work($self, interp, most, /)\n--\n\n"
+    "work($self, interp, most, gives_up, /)\n--\n\n"
     "Let an interpreter perform tasks, on the calling thread.\n\n"
     "Args:\n"
     "    interp: the Interpreter.\n"
-    "    most: so many calls; 0: no limit.\n\n"
+    "    most: so many calls; 0: no limit.\n"
+    "    gives_up: whether calls that fail since an extension module supports no interpreter of\n"
+    "        kind 'own' are left for one that does not give up.\n\n"
     "Returns:\n"
     "    'closed': there will be no more tasks; 'used up': it has performed as many as it may;\n"
-    "    'given up': it did not react to being interrupted.\n\n"
+    "    'given up': it did not react to being interrupted; 'refused': it has left a call.\n\n"
     "Raises:\n    ExecutionFailed: the interpreter is being closed.");
 
 static PyObject *
@@ -451,11 +479,15 @@ pool_work(PyObject *self, PyObject *args)
     pool_object *po = (pool_object *)self;
     PyObject *interp;
     unsigned long long most;
+    int gives_up;
     if (state == NULL ||
-        !PyArg_ParseTuple(args, "O!K:work", state->interpreter_type, &interp, &most)) {
+        !PyArg_ParseTuple(args, "O!Kp:work", state->interpreter_type, &interp, &most, &gives_up)) {
         return NULL;
     }
-    worker_order order = {.pool = po->pool, .most = most};
+    worker_order order = {.pool = po->pool, .most = most, .gives_up = gives_up};
+    if (!gives_up) {
+        order.again = take_again(po);
+    }
     run r = {.worker = &order, .wanted = FAILURE_BRIEF};
     at_work here = {.thread = subi_thread_self(), .next = po->at_work};
     po->at_work = &here;
@@ -465,6 +497,10 @@ pool_work(PyObject *self, PyObject *args)
         link = &(*link)->next;
     }
     *link = here.next;
+    if (order.again != NULL) {
+        order.again->again = po->again;
+        po->again = order.again;
+    }
     if (began == SUBI_INTERRUPTED || (began == SUBI_OK && r.outcome == RUN_SIGNALLED)) {
         return NULL;
     }
@@ -476,7 +512,7 @@ pool_work(PyObject *self, PyObject *args)
     }
     bool raised = r.outcome == RUN_RAISED;
     subi_run_fini(&r);
-    static const char *const ends[] = {"closed", "used up", "given up"};
+    static const char *const ends[] = {"closed", "used up", "given up", "refused"};
     return raised ? NULL : PyUnicode_FromString(ends[order.end]);
 }
 

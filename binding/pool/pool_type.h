@@ -19,6 +19,7 @@ typedef struct pool_object {
     callees callees;
     at_work *at_work;
     task *timed;             // see deadlines.c
+    task *again;             // calls that their workers could not do; a reference each
     subi_thread *completer;  // the thread in complete(); borrowed
     PyObject *lost;          // called when a worker is given up
     PyObject *refused;       // makes the exception of what is refused; NULL: that is cancelled

@@ -36,8 +36,10 @@ subi_task_drop(task *t)
     if (t->job != NULL) {
         subi_job_drop(t->job);
     }
-    if (t->interp != NULL) {
-        subi_interp_drop(t->interp);
+    for (size_t k = 0; k < Py_ARRAY_LENGTH(t->places); k++) {
+        if (t->places[k].interp != NULL) {
+            subi_interp_drop(t->places[k].interp);
+        }
     }
     subi_callee_drop(t->callee);
     subi_message_fini(&t->arguments);

@@ -21,6 +21,13 @@ typedef enum task_state {
     TASK_ABANDONED,  // the worker that has it is given up, and has to end when it comes back
 } task_state;
 
+// Where it runs, as which run, since when.
+typedef struct task_place {
+    subi_interp *interp;  // one reference
+    uint64_t run;
+    int64_t started;
+} task_place;
+
 typedef struct task {
     _Atomic unsigned references;  // atomic: the last one frees it
     _Atomic int state;            // atomic: who changes it first has it
@@ -29,10 +36,9 @@ typedef struct task {
     subi_message arguments;       // a tuple; with is_named a pair of that and a dict
     bool is_named;
 
-    // Set by the worker before the state is TASK_RUNNING: where it runs, as which run, since when.
-    subi_interp *interp;  // one reference
-    uint64_t run;
-    int64_t started;
+    // Set by the worker before the state is TASK_RUNNING; or the second one before it is told so.
+    task_place places[2];
+    _Atomic bool is_again;  // atomic: set once; it is done once more, in the second place
 
     // The worker's, and when the task has come back, the submitter's.
     bool succeeded;
@@ -48,6 +54,7 @@ typedef struct task {
     bool timed_out;       // that is why
     bool is_timed;        // it is in the list of deadlines.c, which has a reference
     struct task *next;    // in that list
+    struct task *again;   // in the list of what is to be done once more; see pool_type.c
     int64_t look_again;   // when that has to look at it
 } task;
 
@@ -64,6 +71,13 @@ bool subi_task_change(task *t, task_state from, task_state to);
 // A message with a reference to t that the caller has, and t from it.
 subi_message subi_task_message(task *t);
 task *subi_task_of(const subi_message *m);
+
+// Where it runs; by others only while it is running.
+static inline task_place *
+subi_task_place(task *t)
+{
+    return &t->places[atomic_load(&t->is_again)];
+}
 
 // Its future, as a reference which the task no longer has. NULL: it is gone.
 PyObject *subi_task_take_future(task *t);

@@ -5,6 +5,7 @@
 
 #include "blocking.h"
 #include "codec/codec.h"
+#include "import_error.h"
 #include "job.h"
 #include "run.h"
 
@@ -21,6 +22,7 @@ typedef struct worker {
     module_state *state;
     pool *pool;
     uint64_t left;  // calls it may perform
+    bool gives_up;  // see worker_order
     known_callees callees;
 } worker;
 
@@ -32,6 +34,7 @@ typedef struct one_call {
     const subi_message *arguments;
     bool is_named;
     bool succeeded;
+    bool refused;  // for want of a module: it is to be done elsewhere
     subi_message result;
     subi_failure failure;
 } one_call;
@@ -59,11 +62,15 @@ static void
 perform_call(void *arg)
 {
     one_call *c = arg;
+    if (c->w->gives_up) {
+        subi_import_refusal_forget(c->w->state);
+    }
     PyObject *result = call(c);
     c->result = subi_message_none();
     c->succeeded =
         result != NULL && subi_encode_keeping_arrays(c->w->state, result, &c->result) == 0;
     if (!c->succeeded) {
+        c->refused = c->w->gives_up && subi_import_was_refused(c->w->state);
         c->failure = (subi_failure){.text = subi_message_none()};
         subi_failure_capture(&c->failure, FAILURE_WITH_EXCEPTION);
     }
@@ -74,6 +81,9 @@ static void
 perform(worker *w, one_call *c)
 {
     subi_run_task(w->interp, perform_call, c);
+    if (c->refused) {
+        return;
+    }
     atomic_fetch_add_explicit(&w->pool->performed, 1, memory_order_relaxed);
     if (!c->succeeded) {
         atomic_fetch_add_explicit(&w->pool->failed, 1, memory_order_relaxed);
@@ -94,20 +104,24 @@ hand_back(worker *w, task *t)
     }
 }
 
-// True: it has been given up meanwhile.
-static bool
-perform_task(worker *w, task *t)
+static task_place
+place_here(const worker *w)
 {
     subi_interp_hold(w->interp);
-    t->interp = w->interp;
-    t->run = subi_run_next(w->n);
-    t->started = subi_now();
-    if (!subi_task_change(t, TASK_WAITING, TASK_RUNNING)) {
-        subi_task_drop(t);  // whoever cancelled it has told its future
-        return false;
-    }
+    return (task_place){.interp = w->interp, .run = subi_run_next(w->n), .started = subi_now()};
+}
+
+// True: it has been given up meanwhile.
+static bool
+perform_running(worker *w, task *t, task **again)
+{
     one_call c = {.w = w, .callee = t->callee, .arguments = &t->arguments, .is_named = t->is_named};
     perform(w, &c);
+    if (c.refused && atomic_load(&t->state) == TASK_RUNNING) {
+        t->failure = c.failure;
+        *again = t;
+        return false;
+    }
     t->succeeded = c.succeeded;
     t->result = c.result;
     if (!c.succeeded) {
@@ -119,6 +133,29 @@ perform_task(worker *w, task *t)
     }
     hand_back(w, t);
     return given_up;
+}
+
+static bool
+perform_task(worker *w, task *t, task **again)
+{
+    t->places[0] = place_here(w);
+    if (!subi_task_change(t, TASK_WAITING, TASK_RUNNING)) {
+        subi_task_drop(t);  // whoever cancelled it has told its future
+        return false;
+    }
+    return perform_running(w, t, again);
+}
+
+// It has been running all the time, for all that others see.
+static bool
+perform_again(worker *w, task *t)
+{
+    task *unused = NULL;
+    subi_failure_fini(&t->failure);
+    t->failure = (subi_failure){.text = subi_message_none(), .exception = subi_message_none()};
+    t->places[1] = place_here(w);
+    atomic_store(&t->is_again, true);
+    return perform_running(w, t, &unused);
 }
 
 // ---- a part of a job --------------------------------------------------------------------------
@@ -136,7 +173,8 @@ store(item *it, one_call *c)
     }
 }
 
-static void
+// False: some were returned.
+static bool
 perform_items(worker *w, job *j, size_t first, size_t n)
 {
     for (size_t k = first; k < first + n && !w->n->exiting; k++) {
@@ -147,9 +185,17 @@ perform_items(worker *w, job *j, size_t first, size_t n)
         }
         one_call c = {.w = w, .callee = j->callee, .arguments = &it->message};
         perform(w, &c);
+        if (c.refused) {
+            subi_failure_fini(&c.failure);
+            for (; k < first + n; k++) {
+                subi_job_return(j, k);
+            }
+            return false;
+        }
         store(it, &c);
         subi_job_finish(j, k, c.succeeded ? ITEM_SUCCEEDED : ITEM_FAILED);
     }
+    return true;
 }
 
 static size_t
@@ -159,9 +205,10 @@ most_at_a_time(const worker *w, const job *j, int64_t last)
     return w->left > 0 && w->left < most ? (size_t)w->left : most;
 }
 
-// True: it is over, or will not go on here; false: others are to have their turn.
+// True: it is over, or will not go on here; false: others are to have their turn, and if *refused, without this
+// worker.
 static bool
-work_on(worker *w, job *j, uint64_t most)
+work_on(worker *w, job *j, uint64_t most, bool *refused)
 {
     int64_t begin = subi_now(), now = begin, last = SHORT;
     for (;;) {
@@ -173,10 +220,13 @@ work_on(worker *w, job *j, uint64_t most)
             continue;
         }
         int64_t before = now;
-        perform_items(w, j, first, n);
+        *refused = !perform_items(w, j, first, n);
         if (w->n->exiting) {
             subi_job_cancel(j, true);
             return true;
+        }
+        if (*refused) {
+            return false;
         }
         now = subi_now();
         last = (now - before) / (int64_t)n;
@@ -187,24 +237,27 @@ work_on(worker *w, job *j, uint64_t most)
     }
 }
 
-// A task that is not over goes to the end of the queue; when that takes no more, on with it.
-static void
+// A task that is not over goes to the end of the queue; when that takes no more, on with it. True: this worker
+// cannot do it.
+static bool
 perform_job(worker *w, task *t, uint64_t most)
 {
-    while (!work_on(w, t->job, most)) {
+    bool refused = false;
+    while (!work_on(w, t->job, most, &refused)) {
         subi_message m = subi_task_message(t);
-        bool used_up = most > 0 && w->left == 0;
+        bool leaves = refused || (most > 0 && w->left == 0);
         if (subi_pool_send(w->pool->tasks, t) == SUBI_OK ||
-            (used_up && subi_channel_put_back(w->pool->tasks, &m) == SUBI_OK)) {
-            return;
+            (leaves && subi_channel_put_back(w->pool->tasks, &m) == SUBI_OK)) {
+            return refused;
         }
-        if (used_up) {
+        if (leaves) {
             subi_job_cancel(t->job, true);  // the process is ending
             break;
         }
     }
     atomic_fetch_sub(&w->pool->load, 1);
     subi_task_drop(t);
+    return refused;
 }
 
 // ---- all --------------------------------------------------------------------------------------
@@ -233,24 +286,32 @@ static int
 serve(worker *w, worker_order *order)
 {
     for (;;) {
-        task *t;
-        subi_result r = next_task(w, &t);
+        task *t = order->again;
+        bool is_again = t != NULL, given_up = false, refused = false;
+        order->again = NULL;
+        subi_result r = is_again ? SUBI_OK : next_task(w, &t);
         if (r != SUBI_OK) {
             order->end = WORKER_CLOSED;
             return r == SUBI_INTERRUPTED ? -1 : 0;
         }
-        bool given_up = false;
         atomic_fetch_add(&w->pool->busy, 1);
         if (t->job != NULL) {
-            perform_job(w, t, order->most);
+            refused = perform_job(w, t, order->most);
+        }
+        else if (is_again) {
+            given_up = perform_again(w, t);
         }
         else {
-            given_up = perform_task(w, t);
+            given_up = perform_task(w, t, &order->again);
         }
         atomic_fetch_sub(&w->pool->busy, 1);
         if (w->n->exiting) {
             PyErr_SetNone(PyExc_SystemExit);
             return -1;
+        }
+        if (refused || order->again != NULL) {
+            order->end = WORKER_REFUSED;
+            return 0;
         }
         if (given_up || (order->most > 0 && w->left == 0)) {
             order->end = given_up ? WORKER_GIVEN_UP : WORKER_USED_UP;
@@ -267,7 +328,13 @@ subi_worker_serve(native *n, worker_order *order)
         return -1;
     }
     worker w = {
-        .interp = state->self, .n = n, .state = state, .pool = order->pool, .left = order->most};
+        .interp = state->self,
+        .n = n,
+        .state = state,
+        .pool = order->pool,
+        .left = order->most,
+        .gives_up = order->gives_up,
+    };
     int result = serve(&w, order);
     subi_known_callees_trim(&w.callees, true);
     return result;

@@ -11,12 +11,15 @@ typedef enum worker_end {
     WORKER_CLOSED,    // there are no more tasks, and will be none
     WORKER_USED_UP,   // it has performed as many as it may
     WORKER_GIVEN_UP,  // it did not react, and another one has its place
+    WORKER_REFUSED,   // a call needs an extension module that cannot be imported in its interpreter
 } worker_end;
 
 // What a run is to do as a worker; see run.h.
 typedef struct worker_order {
     pool *pool;
     uint64_t most;  // so many calls; 0: no limit
+    bool gives_up;  // whether it ends with WORKER_REFUSED
+    task *again;    // done first; at the end, what it could not do, or NULL
     worker_end end;
 } worker_order;
 

@@ -300,9 +300,19 @@ type_of_abstract_data(void)
     return type;
 }
 
+// Without site there is none.
+static bool
+are_abstract_classes(void)
+{
+    return PyDict_GetItemString(PyImport_GetModuleDict(), "_collections_abc") != NULL;
+}
+
 static int
 note_abstract_classes(birth *b)
 {
+    if (!are_abstract_classes()) {
+        return 0;
+    }
     abstract_classes a = {.type = type_of_abstract_data()};
     if (a.type == NULL) {
         return -1;

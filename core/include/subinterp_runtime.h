@@ -176,11 +176,20 @@ SUBI_EXPORT int64_t subi_usage(subi_interp *i);
 
 // ---- the reserve ---------------------------------------------------------------------------
 
-// Interpreters that have been closed and are ready to be used again: the binding's data of each.
-// At most `limit` of them; at first that is two for each processor, at least four.
+// Interpreters that are ready to be used: some were closed, some were made in advance. The binding's data of
+// each. At most `limit` of them; at first that is two for each processor, at least four.
 #define SUBI_RESERVE_MAX ((size_t)256)  // the highest limit
 
+// What an interpreter is made for: to have all that new ones have, or what does without Python's site, for which
+// a full one will do, too; or others are made from it.
+typedef enum subi_make { SUBI_MAKE_FULL, SUBI_MAKE_PLAIN, SUBI_MAKE_TEMPLATE } subi_make;
+
+#define SUBI_MAKES 3
+
 SUBI_EXPORT size_t subi_reserve_limit(void);
+SUBI_EXPORT size_t subi_reserve_count(void);
+
+// Forgets, too, how many were wanted in advance.
 SUBI_EXPORT void subi_reserve_set_limit(size_t limit);
 
 // From now on somebody will empty it before the process ends; until then none is wanted.
@@ -191,13 +200,28 @@ SUBI_EXPORT bool subi_reserve_wants_one(void);
 SUBI_EXPORT void subi_reserve_attempt_failed(void);
 
 // False: there is no room, and `spare` still belongs to the caller.
-SUBI_EXPORT bool subi_reserve_put(void *spare);
+SUBI_EXPORT bool subi_reserve_put(void *spare, subi_make make);
 
-// The one put last, or NULL. With `excess`, only while there are more than the limit. Counts as a
-// closing in progress (see subi_running) until the caller says that it has ended it, or given it to
-// an interpreter that is being made.
-SUBI_EXPORT void *subi_reserve_take(bool excess);
+// The one put last that will do, or NULL. Counts as a closing in progress (see subi_running) until the caller
+// says that it has ended it, or given it to an interpreter that is being made.
+SUBI_EXPORT void *subi_reserve_take(subi_make make);
 SUBI_EXPORT void subi_reserve_done(void);
+
+// The same, of all, or only while there are more than the limit.
+SUBI_EXPORT void *subi_reserve_take_excess(bool all);
+
+// Making them in advance: so many as the caller wants, or one for each few times that there was none; never
+// more than the limit. One thread at a time makes them. After subi_reserve_begin_making the caller, or a
+// thread that it starts, makes what subi_reserve_next asks for, until that is false, or it ends the making.
+SUBI_EXPORT void subi_reserve_want(subi_make make, size_t number);
+SUBI_EXPORT bool subi_reserve_begin_making(void);  // false: none is wanted, or somebody is at it
+SUBI_EXPORT bool subi_reserve_next(subi_make *make);
+SUBI_EXPORT void subi_reserve_end_making(void);
+
+// From now on none is made in advance, until as many calls of subi_reserve_resume; waits for the one that is
+// being made. SUBI_TIMEOUT.
+SUBI_EXPORT subi_result subi_reserve_pause(int64_t deadline);
+SUBI_EXPORT void subi_reserve_resume(void);
 
 // ---- private copies of shared objects ------------------------------------------------------
 

@@ -1,16 +1,32 @@
 // SPDX-License-Identifier: MIT
 #include "tap.h"
 
-// As subi_reserve_take, for a caller that has done with it.
 static void *
-take(bool excess)
+done_with(void *spare)
 {
-    void *spare = subi_reserve_take(excess);
     must(subi_running() > 0 || spare == NULL);
     if (spare != NULL) {
         subi_reserve_done();
     }
     return spare;
+}
+
+static void *
+take(void)
+{
+    return done_with(subi_reserve_take(SUBI_MAKE_FULL));
+}
+
+static void *
+take_excess(void)
+{
+    return done_with(subi_reserve_take_excess(false));
+}
+
+static bool
+put(void *spare)
+{
+    return subi_reserve_put(spare, SUBI_MAKE_FULL);
 }
 
 static int spares[SUBI_RESERVE_MAX + 1];
@@ -20,11 +36,11 @@ test_stack(void)
 {
     subi_reserve_set_limit(2);
     ok(subi_reserve_limit() == 2, "the limit is what was set");
-    ok(take(false) == NULL, "there is nothing at first");
-    ok(subi_reserve_put(&spares[0]) && subi_reserve_put(&spares[1]), "two fit");
-    ok(!subi_reserve_wants_one() && !subi_reserve_put(&spares[2]), "a third does not");
-    ok(take(true) == NULL, "none is too many");
-    ok(take(false) == &spares[1] && take(false) == &spares[0], "the one put last comes first");
+    ok(take() == NULL, "there is nothing at first");
+    ok(put(&spares[0]) && put(&spares[1]), "two fit");
+    ok(!subi_reserve_wants_one() && !put(&spares[2]), "a third does not");
+    ok(take_excess() == NULL, "none is too many");
+    ok(take() == &spares[1] && take() == &spares[0], "the one put last comes first");
 }
 
 static void
@@ -33,17 +49,17 @@ test_limits(void)
     subi_reserve_set_limit(SIZE_MAX);
     ok(subi_reserve_limit() == SUBI_RESERVE_MAX, "there is a highest limit");
     for (size_t k = 0; k < SUBI_RESERVE_MAX; k++) {
-        must(subi_reserve_put(&spares[k]));
+        must(put(&spares[k]));
     }
-    ok(!subi_reserve_put(&spares[SUBI_RESERVE_MAX]), "and no more than that fit");
+    ok(!put(&spares[SUBI_RESERVE_MAX]), "and no more than that fit");
     subi_reserve_set_limit(1);
     size_t excess = 0;
-    while (take(true) != NULL) {
+    while (take_excess() != NULL) {
         excess++;
     }
     ok(excess == SUBI_RESERVE_MAX - 1, "a lower limit makes some too many");
     subi_reserve_set_limit(0);
-    ok(take(true) == &spares[0] && !subi_reserve_put(&spares[0]), "0 is a limit");
+    ok(take_excess() == &spares[0] && !put(&spares[0]), "0 is a limit");
     ok(!subi_reserve_wants_one(), "with which none is wanted");
 }
 
@@ -68,11 +84,102 @@ test_failures(void)
     ok(taken >= 20 && taken <= 100, "failing attempts become rare: %d of 1000", taken);
     while (!subi_reserve_wants_one()) {
     }
-    must(subi_reserve_put(&spares[0]) && take(false) == &spares[0]);
+    must(put(&spares[0]) && take() == &spares[0]);
     ok(subi_reserve_wants_one() && subi_reserve_wants_one(), "after a success all are tried again");
     chances_taken(100);
     subi_reserve_set_limit(4);
     ok(subi_reserve_wants_one(), "and when the limit is set");
+}
+
+static void
+test_makes(void)
+{
+    subi_reserve_set_limit(4);
+    must(subi_reserve_put(&spares[0], SUBI_MAKE_PLAIN) && put(&spares[1]) &&
+         subi_reserve_put(&spares[2], SUBI_MAKE_PLAIN));
+    ok(subi_reserve_count() == 3, "they are counted");
+    ok(take() == &spares[1] && take() == NULL, "a plain one will not do for a full one");
+    must(put(&spares[1]));
+    ok(done_with(subi_reserve_take(SUBI_MAKE_PLAIN)) == &spares[2] &&
+           done_with(subi_reserve_take(SUBI_MAKE_PLAIN)) == &spares[0],
+       "plain ones come first");
+    ok(done_with(subi_reserve_take(SUBI_MAKE_PLAIN)) == &spares[1],
+       "a full one will do for a plain one");
+    ok(subi_reserve_count() == 0, "and none is left");
+}
+
+// How many are made in advance now.
+static int
+make_in_advance(subi_make expected)
+{
+    int made = 0;
+    subi_make make;
+    if (subi_reserve_begin_making()) {
+        ok(!subi_reserve_begin_making(), "one thread at a time makes them");
+        while (subi_reserve_next(&make)) {
+            must(make == expected && subi_reserve_put(&spares[made], make));
+            made++;
+        }
+    }
+    return made;
+}
+
+static void
+test_wanted(void)
+{
+    subi_reserve_set_limit(3);
+    ok(make_in_advance(SUBI_MAKE_FULL) == 0, "none is wanted at first");
+    subi_reserve_want(SUBI_MAKE_FULL, 2);
+    ok(make_in_advance(SUBI_MAKE_FULL) == 2 && make_in_advance(SUBI_MAKE_FULL) == 0,
+       "so many as are wanted");
+    must(take() != NULL);
+    ok(make_in_advance(SUBI_MAKE_FULL) == 1, "one that was taken is made again");
+    subi_reserve_want(SUBI_MAKE_FULL, 100);
+    ok(make_in_advance(SUBI_MAKE_FULL) == 1, "never more than the limit");
+    subi_reserve_set_limit(0);
+    while (take_excess() != NULL) {
+    }
+    subi_reserve_set_limit(3);
+    ok(make_in_advance(SUBI_MAKE_FULL) == 0, "setting the limit forgets what was wanted");
+    subi_reserve_want(SUBI_MAKE_PLAIN, 1);
+    ok(make_in_advance(SUBI_MAKE_PLAIN) == 1, "plain ones can be wanted");
+    must(done_with(subi_reserve_take(SUBI_MAKE_PLAIN)) != NULL);
+    subi_reserve_set_limit(3);
+    int misses = 0;
+    while (make_in_advance(SUBI_MAKE_FULL) == 0) {
+        must(take() == NULL);
+        misses++;
+    }
+    ok(misses > 1 && misses < 10, "it is enough that there was none %d times", misses);
+    must(take() != NULL);
+    chances_taken(100);
+    ok(make_in_advance(SUBI_MAKE_FULL) == 0, "none where attempts fail");
+    subi_reserve_set_limit(3);
+}
+
+static void *
+end_making(void *unused)
+{
+    subi_reserve_end_making();
+    return unused;
+}
+
+static void
+test_pauses(void)
+{
+    subi_make make;
+    subi_reserve_want(SUBI_MAKE_FULL, 1);
+    must(subi_reserve_begin_making());
+    ok(subi_reserve_pause(subi_now() + 1000000) == SUBI_TIMEOUT, "a pause waits for who makes one");
+    pthread_t t = tap_thread(end_making, NULL);
+    ok(subi_reserve_pause(SUBI_FOREVER) == SUBI_OK, "until that has ended");
+    tap_join(t);
+    ok(!subi_reserve_begin_making() && !subi_reserve_next(&make), "and nothing more is asked for");
+    subi_reserve_resume();
+    ok(!subi_reserve_begin_making(), "it is two pauses");
+    subi_reserve_resume();
+    ok(make_in_advance(SUBI_MAKE_FULL) == 1 && take() != NULL, "then it goes on");
+    subi_reserve_set_limit(3);
 }
 
 static _Atomic int owners[SUBI_RESERVE_MAX];
@@ -81,12 +188,12 @@ static void *
 put_and_take(void *unused)
 {
     for (int k = 0; k < 100000 / TAP_SLOW; k++) {
-        int *spare = take(false);
+        int *spare = take();
         if (spare != NULL) {
             must(atomic_fetch_add(&owners[spare - spares], 1) == 0);
             sched_yield();
             must(atomic_fetch_sub(&owners[spare - spares], 1) == 1);
-            must(subi_reserve_put(spare));
+            must(put(spare));
         }
     }
     return unused;
@@ -98,7 +205,7 @@ test_threads(void)
     pthread_t t[4];
     subi_reserve_set_limit(3);
     for (int k = 0; k < 3; k++) {
-        must(subi_reserve_put(&spares[k]));
+        must(put(&spares[k]));
     }
     for (int k = 0; k < 4; k++) {
         t[k] = tap_thread(put_and_take, NULL);
@@ -107,9 +214,9 @@ test_threads(void)
         tap_join(t[k]);
     }
     for (int k = 0; k < 3; k++) {
-        must(take(false) != NULL);
+        must(take() != NULL);
     }
-    ok(take(false) == NULL, "each is in one pair of hands at a time");
+    ok(take() == NULL, "each is in one pair of hands at a time");
     ok(subi_running() == 0, "and all have been given back");
 }
 
@@ -122,6 +229,9 @@ main(int argc, char **argv)
     test_stack();
     test_limits();
     test_failures();
+    test_makes();
+    test_wanted();
+    test_pauses();
     test_threads();
     return tap_done();
 }

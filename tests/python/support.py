@@ -217,7 +217,7 @@ def unavailable(reason: str) -> NoReturn:
     raise AssertionError(reason)
 
 
-def tests_of_cpython_311() -> Path:
+def cpython_311_tests() -> Path:
     """The folder with CPython 3.11's own tests, the package `test`."""
     tool = Path(__file__).resolve().parents[2] / "tools" / "cpython-tests"
     try:

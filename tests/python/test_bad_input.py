@@ -59,7 +59,7 @@ PARAMETERS = {
     "Interpreter.submit": "callable:callable / *args:object **kwargs:object",
     "InterpreterPoolExecutor": "max_workers:number_or_none thread_name_prefix:text initializer:action "
     "initargs:iterable * isolation:isolation max_tasks_per_child:number_or_none name:text "
-    "cancel_running:flag",
+    "warm:flag cancel_running:flag",
     "InterpreterPoolExecutor.map": "fn:callable *iterables:iterable * timeout:patience "
     "chunksize:number_or_none buffersize:number_or_none task_timeout:patience progress:progress",
     "InterpreterPoolExecutor.shutdown": "wait:flag * cancel_futures:flag",
@@ -102,13 +102,14 @@ PARAMETERS = {
     "SendChannel.send_buffer": "obj:buffer / timeout:seconds",
     "SendChannel.send_nowait": "obj:object /",
     "SharedBuffer": "nbytes:count",
-    "create": "* isolation:isolation name:text",
+    "create": "* isolation:isolation name:text site:site",
     "create_channel": "capacity:count_or_none",
     "create_queue": "maxsize:index * unbounditems:unbound",
     "get_current": "",
     "get_include": "",
     "get_library": "",
     "get_main": "",
+    "get_reserve_count": "",
     "get_reserve_limit": "",
     "is_shareable": "obj:anything /",
     "list_all": "",
@@ -116,6 +117,7 @@ PARAMETERS = {
     "select": "*cases:case timeout:seconds",
     "select_async": "*cases:case",
     "set_reserve_limit": "limit:limit /",
+    "warm_reserve": "count:spares /",
 }
 
 LEGACY = {
@@ -435,6 +437,8 @@ def good(values):
         "seconds": 0.01,
         "seconds_or_minus_one": 0.01,
         "shared": None,
+        "site": None,
+        "spares": 0,
         "text": "name",
         "unforced": False,
         "unbound": si.UNBOUND,
@@ -622,6 +626,8 @@ BAD = {
     "send": [*values(TypeError, None, 5, Plain()), Bad(lambda: si.create_channel()[0], TypeError)],
     "shared": [*values(MemoryError, 5, "x", []), *values(TypeError, {5: 1}, says="str")]
     + values(ValueError, {"x": [1]}, says="[1]"),
+    "site": [*NO_TEXT, *NULL, *values(ValueError, "", "none", "INHERIT")],
+    "spares": [*WORDS, *values(ValueError, -1, 257, *HUGE)],
     "text": [*NO_TEXT, *NULL],
     "unbound": UNBOUND,
 }

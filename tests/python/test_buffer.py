@@ -633,6 +633,10 @@ send.send(memory)
         assert view == b"zbc" + b"abc" * 99
         del view
         assert told.recv(timeout=WAIT) == "finalized"
+    del send, tell
+    for channel in recv, told:  # until the native interpreters are gone
+        with pytest.raises(subinterpreters.ChannelClosedError):
+            channel.recv(timeout=WAIT)
 
 
 # ---- long bytes: lent until the receiver has copied them ----------------------------------------

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import SCRIPT_ENVIRONMENT, run_script, tests_of_cpython_311, unavailable
+from support import SCRIPT_ENVIRONMENT, cpython_311_tests, run_script, unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 DROP_IN = ROOT / "tests" / "python" / "drop_in"
@@ -220,7 +220,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
         return str(DROP_IN)
     if (spec := importlib.util.find_spec("test.support")) is None or spec.origin is None:
         unavailable("this Python comes without test.support")
-    tests = tests_of_cpython_311()
+    tests = cpython_311_tests()
     folder = tmp_path_factory.mktemp("tests")
     (folder / "test").mkdir()
     for each in Path(spec.origin).parents[1].iterdir():

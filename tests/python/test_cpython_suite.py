@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import run_script, tests_of_cpython_311, unavailable
+from support import cpython_311_tests, run_script, unavailable
 
 NAME = "test__xxsubinterpreters"
 
@@ -42,7 +42,7 @@ def suite(tmp_path: Path) -> Path:
     """A folder with the file of tests alone: the rest of CPython's tests is the running one's."""
     if importlib.util.find_spec("test.support") is None:
         unavailable("this Python comes without test.support")
-    tests = tests_of_cpython_311()
+    tests = cpython_311_tests()
     shutil.copy(tests / f"{NAME}.py", tmp_path)
     return tmp_path
 

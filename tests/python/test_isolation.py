@@ -110,3 +110,149 @@ def test_without_a_libpython_it_is_own(tmp_path: Path) -> None:
     """
     build(tmp_path, 0)
     run_script(script, str(tmp_path))
+
+
+# ---- pools ------------------------------------------------------------------------------------
+
+POOL = """
+    import sys
+    sys.path[:0] = sys.argv[1:2] + [sys.argv[1] + "/tasks"]
+    import subinterpreters as si
+    from tasks_of_test import *
+"""
+
+TASKS = """
+import subinterpreters as si
+
+def kind(*ignored):
+    return si.get_current().isolation
+
+def kind_with(*ignored):
+    import ext
+    return si.get_current().isolation
+
+def number_with(n):
+    if n % 5 == 3:
+        import ext
+    return n
+
+def kind_without(*ignored):
+    try:
+        import ext
+    except ImportError:
+        pass
+    return si.get_current().isolation
+
+def fail_without():
+    kind_without()
+    raise KeyError("as told")
+
+def initialize():
+    import ext
+"""
+
+
+@pytest.fixture
+def pool_tasks(tmp_path: Path) -> Path:
+    build(tmp_path, 1)  # refuses on 3.12, too, before it does anything
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "tasks_of_test.py").write_text(TASKS)
+    return tmp_path
+
+
+def test_a_pool_that_chooses(pool_tasks: Path) -> None:
+    """A call that needs another kind of worker is done by one; from then on all are."""
+    script = (
+        POOL
+        + """
+    with si.InterpreterPoolExecutor(2, isolation="auto") as pool:
+        assert pool.submit(kind).result() == "own"
+        assert pool.submit(kind_without).result() == "own"
+    with si.InterpreterPoolExecutor(2, isolation="auto") as pool:
+        assert pool.submit(kind_without).result() == "own"  # it has gone on without
+        assert pool.submit(kind_with).result() == "private"
+        assert {pool.submit(kind_with).result() for _ in range(20)} == {"private"}
+        assert pool.stats()["failed"] == 0
+    with si.InterpreterPoolExecutor(1, isolation="own") as pool:
+        error = pool.submit(kind_with).exception()
+        assert isinstance(error, ImportError) and "isolation='private'" in str(error)
+    """
+    )
+    run_script(script, str(pool_tasks))
+
+
+@pytest.mark.parametrize("chunksize", [None, 1, 7])
+def test_a_map_that_chooses(pool_tasks: Path, chunksize: int | None) -> None:
+    """No item is lost or done twice, as far as its result goes."""
+    script = (
+        POOL
+        + """
+    for workers in 1, 3:
+        with si.InterpreterPoolExecutor(workers, isolation="auto") as pool:
+            assert pool.submit(kind).result() == "own"
+            chunksize = eval(sys.argv[2])
+            assert list(pool.map(number_with, range(200), chunksize=chunksize)) == list(range(200))
+            assert pool.stats()["failed"] == 0 and pool.stats()["performed"] == 201
+            assert pool.submit(kind_with).result() == "private"
+    with si.InterpreterPoolExecutor(2, isolation="auto") as pool:
+        results = pool.map(number_with, range(50), buffersize=3, chunksize=chunksize)
+        assert list(results) == list(range(50))
+    """
+    )
+    run_script(script, str(pool_tasks), repr(chunksize))
+
+
+def test_a_pool_that_chooses_with_futures(pool_tasks: Path) -> None:
+    """Time-outs, cancelling and shutting down hold for calls that are done once more."""
+    script = (
+        POOL
+        + """
+    from concurrent.futures import wait
+    with si.InterpreterPoolExecutor(2, isolation="auto", cancel_running=True) as pool:
+        futures = [pool.submit(kind_with, n, timeout=30) for n in range(40)]
+        told = []
+        for future in futures: future.add_done_callback(lambda f: told.append(f.result()))
+        assert not wait(futures, timeout=60).not_done
+    assert told == ["private"] * 40
+    pool = si.InterpreterPoolExecutor(1, isolation="auto")
+    future = pool.submit(kind_with)
+    pool.shutdown(wait=False)
+    assert future.result(30) == "private"
+    pool = si.InterpreterPoolExecutor(1, isolation="auto", initializer=initialize)
+    assert pool.submit(kind).result() == "private"
+    assert list(pool.map(kind_with, range(3), task_timeout=30)) == ["private"] * 3
+    pool = si.InterpreterPoolExecutor(2, isolation="auto", max_tasks_per_child=2)
+    assert list(pool.map(kind_with, range(9))) == ["private"] * 9
+    pool.submit(kind_with)
+    """
+    )
+    run_script(script, str(pool_tasks))
+
+
+def test_a_pool_that_cannot_choose(pool_tasks: Path) -> None:
+    """Without a libpython the call fails as in any other pool."""
+    script = (
+        POOL
+        + """
+    from subinterpreters import _libpython
+
+    def find():
+        raise FileNotFoundError("none")
+
+    _libpython.find = find
+    with si.InterpreterPoolExecutor(2, isolation="auto") as pool:
+        for _ in range(3):
+            error = pool.submit(kind_with).exception()
+            assert isinstance(error, ImportError) and "isolation='private'" in str(error)
+        for number, result in enumerate(pool.map(kind, range(5))):
+            assert result == "own"
+        try:
+            list(pool.map(number_with, range(5)))
+        except ImportError:
+            pass
+        else:
+            raise AssertionError
+        assert pool.submit(kind).result() == "own"
+    """
+    )
+    run_script(script, str(pool_tasks))

@@ -77,7 +77,8 @@ import test_pool_failures as here
 from subinterpreters import InterpreterPoolExecutor
 
 stage, fault = sys.argv[1:]
-pool = InterpreterPoolExecutor(1)
+kind = "private" if sys.version_info < (3, 13) else None  # for ctypes
+pool = InterpreterPoolExecutor(1, isolation=kind)
 future = here.STAGES[stage](pool, getattr(here.tasks, fault))
 print(future.result(10))
 pool.submit(int).result(10)
