@@ -124,7 +124,7 @@ class _Workers:
         most: int,
         chooses: bool,
     ) -> None:
-        self.pool = Pool(self._replace)
+        self.pool = Pool(self._replace, self._more)
         self.limit = limit
         self.prefix = prefix
         self.threads: set[threading.Thread] = set()
@@ -145,10 +145,9 @@ class _Workers:
     def start(self, completes: bool = True, workers: int = 0) -> None:
         """Start what threads there is work for, and so many workers in any case. With the lock."""
         if completes and self._completer is None and not self._ended:
-            self._completer = threading.Thread(
-                name=f"{self.prefix}_results", target=self.pool.complete
-            )
-            self._completer.start()
+            completer = threading.Thread(name=f"{self.prefix}_results", target=self.pool.complete)
+            completer.start()
+            self._completer = completer
         while self._count < self.limit and self._count < max(workers, self.pool.load):
             self._start_worker()
 
@@ -162,12 +161,20 @@ class _Workers:
             raise
         self.threads.add(thread)
 
-    def _replace(self) -> None:
+    def _replace(self, ident: int) -> None:
         """A worker is given up: its thread does not count any more."""
         with self.lock:
             self._count -= 1
+            self.threads = {thread for thread in self.threads if thread.ident != ident}
             if not self.broken:
                 self.start()
+            self._end_if_last()
+
+    def _more(self) -> None:
+        """A map has gone on."""
+        with self.lock:
+            if not self.broken:
+                self.start(completes=False)
 
     def _work(self) -> None:
         lost = False
@@ -217,8 +224,8 @@ class _Workers:
             text += "; the interpreter pool is not usable anymore"
         with self.lock:
             self.broken = self.broken or (text, cause)
+        self.pool.close()  # first: what is sent afterwards would not be refused
         self.pool.refuse(self.make_error)
-        self.pool.close()
 
     def make_error(self) -> BrokenInterpreterPool:
         """Return a new exception for each, since they have tracebacks of their own."""
@@ -243,9 +250,9 @@ class _Workers:
         """Take no more tasks; workers end when they have performed those that there are."""
         with self.lock:
             self.closed = True
+            self.pool.close()
             if cancel:
                 self.pool.refuse(None)
-            self.pool.close()
             self._end_if_last()
 
     def join(self) -> None:

@@ -205,7 +205,7 @@ class Map(Iterator[Any]):
 
 @final
 class Pool:
-    def __new__(cls, lost: Callable[[], object], /) -> Self: ...
+    def __new__(cls, lost: Callable[[int], object], more: Callable[[], object], /) -> Self: ...
     def task(
         self,
         future: Future[Any],

@@ -29,4 +29,8 @@ bool subi_is_shareable(module_state *state, PyObject *obj);
 // A new object from *m, which stays the caller's. NULL with an exception set.
 PyObject *subi_decode(module_state *state, const subi_message *m);
 
+// The same for data that takes no code of Python's, so that no handler of a signal runs meanwhile. NULL without an
+// exception: it takes some, or failed.
+PyObject *subi_decode_data(const subi_message *m);
+
 #endif

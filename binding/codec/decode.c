@@ -479,6 +479,14 @@ read_function(reader *r)
     return obj;
 }
 
+// For subi_decode_data.
+static PyObject *
+refuse_code(void)
+{
+    PyErr_SetNone(PyExc_RuntimeError);
+    return NULL;
+}
+
 static PyObject *read_remembered(reader *r);
 
 // `slot`: where it is to be remembered.
@@ -525,9 +533,9 @@ read_tagged(reader *r, unsigned tag, size_t slot)
     case CODEC_AGAIN:
         return read_again(r);
     case CODEC_HANDLE:
-        return subi_read_handle(r);
+        return r->only_data ? refuse_code() : subi_read_handle(r);
     case CODEC_FUNCTION:
-        return read_function(r);
+        return r->only_data ? refuse_code() : read_function(r);
     default:
         return subi_raise_malformed();
     }
@@ -574,8 +582,8 @@ read_pickled(reader *r)
     return obj;
 }
 
-PyObject *
-subi_decode(module_state *state, const subi_message *m)
+static PyObject *
+decode(module_state *state, const subi_message *m, bool only_data)
 {
     switch ((subi_tag)m->tag) {
     case SUBI_TAG_NONE:
@@ -600,6 +608,7 @@ subi_decode(module_state *state, const subi_message *m)
     const unsigned char *bytes = subi_block_bytes(m->u.block);
     reader r;
     r.state = state;
+    r.only_data = only_data;
     r.block = m->u.block;
     r.at = bytes;
     r.end = bytes + subi_block_size(m->u.block);
@@ -609,11 +618,30 @@ subi_decode(module_state *state, const subi_message *m)
     r.depth = 0;
     r.shapes_used = 0;
     bool pickled = r.at < r.end && *r.at == CODEC_PICKLED;
+    if (pickled && only_data) {
+        return refuse_code();
+    }
     r.at += pickled;
     r.holds_collector = !pickled && PyGC_Disable();
     PyObject *obj = pickled ? read_pickled(&r) : read_value(&r);
     forget_shapes(&r);
     forget_all(&r);
     let_collect(&r);
+    return obj;
+}
+
+PyObject *
+subi_decode(module_state *state, const subi_message *m)
+{
+    return decode(state, m, false);
+}
+
+PyObject *
+subi_decode_data(const subi_message *m)
+{
+    PyObject *obj = decode(NULL, m, true);
+    if (obj == NULL) {
+        PyErr_Clear();
+    }
     return obj;
 }

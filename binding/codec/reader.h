@@ -32,6 +32,7 @@ typedef struct reader {
     uint32_t shapes_used;  // bit i: shapes[i] is one; what is not is uninitialised
     read_shape shapes[CODEC_SHAPES];
     unsigned hashing;      // > 0: in what will be a key, or in a set
+    bool only_data;        // what may run code of Python's is refused
     bool holds_collector;  // whether it is disabled until this is read, or code of Python runs
 } reader;
 

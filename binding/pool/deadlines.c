@@ -12,28 +12,52 @@ is_cancelled(const task *t)
     return t->future == NULL;
 }
 
+// Takes over a reference.
+static void
+insert(pool_object *po, task *t)
+{
+    t->is_timed = true;
+    t->next = po->timed;
+    t->link = &po->timed;
+    if (t->next != NULL) {
+        t->next->link = &t->next;
+    }
+    po->timed = t;
+}
+
+// Gives the reference to the caller.
+static void
+take_out(task *t)
+{
+    *t->link = t->next;
+    if (t->next != NULL) {
+        t->next->link = t->link;
+    }
+    t->is_timed = false;
+}
+
 void
 subi_deadlines_add(pool_object *po, task *t)
 {
     t->look_again = is_cancelled(t) ? subi_now() : subi_now() + t->timeout;
     if (!t->is_timed) {
         subi_task_hold(t);
-        t->is_timed = true;
-        t->next = po->timed;
-        po->timed = t;
+        insert(po, t);
     }
-    subi_message m = subi_message_none();
-    subi_channel_send(po->pool->later, SUBI_NOBODY, &m, SUBI_TRY);  // closed: it is all over
+    if (t->look_again < po->next_look) {
+        po->next_look = t->look_again;
+        subi_message m = subi_message_none();
+        subi_channel_send(po->pool->later, SUBI_NOBODY, &m, SUBI_TRY);  // closed: it is all over
+    }
 }
 
-int64_t
-subi_deadlines_next(const pool_object *po)
+void
+subi_deadlines_forget(task *t)
 {
-    int64_t next = SUBI_FOREVER;
-    for (const task *t = po->timed; t != NULL; t = t->next) {
-        next = t->look_again < next ? t->look_again : next;
+    if (t->is_timed) {
+        take_out(t);
+        subi_task_drop(t);
     }
-    return next;
 }
 
 // Without waiting for it to be done: it takes the GIL of the task's interpreter.
@@ -68,7 +92,7 @@ give_up(pool_object *po, task *t)
         subi_pool_wake_waiter(t);
         Py_DECREF(future);
     }
-    PyObject *done = PyObject_CallNoArgs(po->lost);
+    PyObject *done = PyObject_CallFunction(po->lost, "k", subi_task_place(t)->thread);
     if (done == NULL) {
         PyErr_WriteUnraisable(po->lost);
     }
@@ -107,17 +131,16 @@ look_at(pool_object *po, task *t, int64_t now)
     return true;
 }
 
-// The list may grow meanwhile, at its head: what is due leaves it while it is looked at.
+// The list may change meanwhile: what is due leaves it while it is looked at.
 static task *
 take_due(pool_object *po, int64_t now)
 {
-    task **link = &po->timed;
-    while (*link != NULL && (*link)->look_again > now) {
-        link = &(*link)->next;
+    task *t = po->timed;
+    while (t != NULL && t->look_again > now) {
+        t = t->next;
     }
-    task *t = *link;
     if (t != NULL) {
-        *link = t->next;
+        take_out(t);
     }
     return t;
 }
@@ -127,24 +150,28 @@ subi_deadlines_look(pool_object *po)
 {
     int64_t now = subi_now();
     task *t;
+    if (po->next_look > now) {
+        return;
+    }
     while ((t = take_due(po, now)) != NULL) {
-        if (look_at(po, t, now)) {
-            t->next = po->timed;
-            po->timed = t;
+        // it may have come back meanwhile, or somebody may have put it into the list again
+        if (look_at(po, t, now) && !t->is_back && !t->is_timed) {
+            insert(po, t);
         }
         else {
-            t->is_timed = false;
             subi_task_drop(t);
         }
+    }
+    po->next_look = SUBI_FOREVER;
+    for (t = po->timed; t != NULL; t = t->next) {
+        po->next_look = t->look_again < po->next_look ? t->look_again : po->next_look;
     }
 }
 
 void
 subi_deadlines_clear(pool_object *po)
 {
-    task *t;
-    while ((t = po->timed) != NULL) {
-        po->timed = t->next;
-        subi_task_drop(t);
+    while (po->timed != NULL) {
+        subi_deadlines_forget(po->timed);
     }
 }

@@ -10,11 +10,11 @@
 // t->timeout is set, or its future has been taken since it is cancelled. Wakes that thread.
 void subi_deadlines_add(pool_object *po, task *t);
 
-// When to look next; SUBI_FOREVER: there is nothing.
-int64_t subi_deadlines_next(const pool_object *po);
+// It has come back.
+void subi_deadlines_forget(task *t);
 
-// Interrupts what has had its time. What does not end within a second after that is given up: its future gets
-// TimeoutError, and po->lost is called.
+// When po->next_look is over. Interrupts what has had its time. What does not end within a second after that is given up: its future gets
+// TimeoutError, and po->lost is called with the ident of the thread.
 void subi_deadlines_look(pool_object *po);
 
 void subi_deadlines_clear(pool_object *po);

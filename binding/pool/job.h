@@ -11,7 +11,6 @@
 #ifndef SUBI_JOB_H
 #define SUBI_JOB_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "callee.h"
@@ -33,6 +32,7 @@ typedef struct item {
 typedef struct job {
     _Atomic unsigned references;  // atomic: the last one frees it
     callee *callee;
+    unsigned refusals;       // set once: how often the pool had refused what waits when it was made
     size_t capacity, chunk;  // set once; a chunk is what a worker takes at once, 0: as it sees fit
     item *items;
     _Atomic size_t next;       // atomic: by compare and swap

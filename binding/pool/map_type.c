@@ -15,7 +15,7 @@ typedef struct map_object {
     size_t workers;  // at most
     int64_t deadline;
     bool over;
-    bool is_waiting;  // a thread is in wait_once
+    bool busy;  // a thread takes the next result, or waits for it
 } map_object;
 
 static int
@@ -96,14 +96,14 @@ add(module_state *state, map_object *m, PyObject *arguments)
     return 0;
 }
 
-// Sends for workers, as many as there are items for. -1 with an exception.
+// Sends for workers, as many as there are items for. *called: there were less. -1 with an exception.
 static int
-call_workers(module_state *state, map_object *m)
+call_workers(module_state *state, map_object *m, bool *called)
 {
     job *j = m->job;
     pool *p = m->pool->pool;
-    size_t taken = atomic_load(&j->next), count = atomic_load(&j->count);
-    size_t wanted = count > taken ? count - taken : 0;
+    size_t finished = atomic_load(&j->finished), count = atomic_load(&j->count);
+    size_t wanted = count > finished ? count - finished : 0;  // some of them have a worker
     wanted = wanted < m->workers ? wanted : m->workers;
     while (atomic_load(&j->workers) < wanted) {
         task *t = subi_task_new();
@@ -123,40 +123,52 @@ call_workers(module_state *state, map_object *m)
             subi_pool_raise(state, r);
             return -1;
         }
+        *called = true;
     }
     return 0;
+}
+
+// 1: one more has been added, 0: there is none, -1 with an exception. Meanwhile the map may be closed.
+static int
+add_from_source(module_state *state, map_object *m)
+{
+    PyObject *source = Py_XNewRef(m->source);
+    PyObject *arguments = source != NULL ? PyIter_Next(source) : NULL;
+    Py_XDECREF(source);
+    if (arguments == NULL) {
+        Py_CLEAR(m->source);
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    int r = m->over ? 0 : add(state, m, arguments) < 0 ? -1 : 1;
+    Py_DECREF(arguments);
+    return r;
 }
 
 // When there is room for one more. -1 with an exception.
 static int
 add_next(module_state *state, map_object *m)
 {
-    PyObject *arguments = m->source != NULL ? PyIter_Next(m->source) : NULL;
-    if (arguments == NULL) {
-        Py_CLEAR(m->source);
-        return PyErr_Occurred() ? -1 : 0;
+    bool called = false;
+    int r = add_from_source(state, m);
+    if (r <= 0 || m->over) {
+        return r < 0 ? -1 : 0;
     }
-    int r = add(state, m, arguments);
-    Py_DECREF(arguments);
-    return r < 0 ? -1 : call_workers(state, m);
+    if (call_workers(state, m, &called) < 0) {
+        return -1;
+    }
+    PyObject *done = called ? PyObject_CallNoArgs(m->pool->more) : Py_NewRef(Py_None);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
 }
 
 static int
 add_all(module_state *state, map_object *m, size_t capacity)
 {
-    PyObject *arguments;
-    for (size_t k = 0; k < capacity; k++) {
-        if ((arguments = PyIter_Next(m->source)) == NULL) {
-            Py_CLEAR(m->source);
-            return PyErr_Occurred() ? -1 : 0;
-        }
-        int r = add(state, m, arguments);
-        Py_DECREF(arguments);
-        if (r < 0) {
-            return -1;
-        }
+    int r = 1;
+    for (size_t k = 0; r == 1 && k < capacity; k++) {
+        r = add_from_source(state, m);
     }
-    return 0;
+    return r < 0 ? -1 : 0;
 }
 
 PyObject *
@@ -185,7 +197,7 @@ subi_map_new(module_state *state, pool_object *po, PyObject *args)
     m->consumed = 0;
     m->workers = (size_t)workers;
     m->deadline = deadline;
-    m->over = m->is_waiting = false;
+    m->over = m->busy = false;
     PyObject_GC_Track((PyObject *)m);
     callee *c = subi_callees_find(state, &po->callees, callable);
     if (c != NULL && (m->job = subi_job_new(c, (size_t)capacity, (size_t)chunk)) == NULL) {
@@ -196,6 +208,7 @@ subi_map_new(module_state *state, pool_object *po, PyObject *args)
         return NULL;
     }
     atomic_store(&m->job->tells_all, tells_all != 0);
+    m->job->refusals = atomic_load(&po->pool->refusals);
     return (PyObject *)m;
 }
 
@@ -204,7 +217,8 @@ subi_map_new(module_state *state, pool_object *po, PyObject *args)
 static bool
 is_ready(const map_object *m)
 {
-    return atomic_load(&subi_job_item(m->job, m->consumed)->state) != ITEM_WAITING;
+    int state = atomic_load(&subi_job_item(m->job, m->consumed)->state);
+    return state == ITEM_SUCCEEDED || state == ITEM_FAILED;
 }
 
 // One of a map that has been cut short: NULL with an exception.
@@ -235,20 +249,14 @@ wait_once(module_state *state, map_object *m)
 {
     job *j = m->job;
     subi_message told;
-    if (m->is_waiting) {
-        PyErr_SetString(PyExc_ValueError, "another thread waits for the next result already");
-        return -1;
-    }
     if (subi_pool_may_wait(state, m->pool) < 0) {
         return -1;
     }
     atomic_store(&j->awaited, m->consumed);
     subi_result r = SUBI_OK;
-    m->is_waiting = true;
     if (!is_ready(m) && !atomic_load(&j->lost)) {
         r = subi_blocking_recv(state, j->ready, &told, m->deadline);
     }
-    m->is_waiting = false;
     atomic_store(&j->awaited, SIZE_MAX);
     if (r == SUBI_TIMEOUT || r == SUBI_EMPTY) {
         PyErr_SetString(PyExc_TimeoutError, "the results were not there in time");
@@ -286,13 +294,13 @@ next_result(module_state *state, map_object *m)
         if (atomic_load(&m->job->lost)) {
             return raise_lost(m);
         }
-        if (wait_once(state, m) < 0) {
+        if (wait_once(state, m) < 0 || m->over) {
             return NULL;
         }
     }
     PyObject *result = outcome(state, m);
-    if (result == NULL) {
-        return NULL;
+    if (result == NULL || m->over) {
+        return result;
     }
     m->consumed++;
     if (add_next(state, m) < 0) {
@@ -301,20 +309,30 @@ next_result(module_state *state, map_object *m)
     return result;
 }
 
+// One thread at a time, as with a generator. -1 with an exception.
+static int
+begin_taking(map_object *m)
+{
+    if (m->busy) {
+        PyErr_SetString(PyExc_ValueError, "another thread takes the next result already");
+        return -1;
+    }
+    m->busy = true;
+    return 0;
+}
+
 static PyObject *
 map_next(PyObject *self)
 {
     map_object *m = (map_object *)self;
     module_state *state = get_state_of(self);
-    if (state == NULL || m->over) {
+    if (state == NULL || m->over || begin_taking(m) < 0) {
         return NULL;
     }
-    if (m->consumed == atomic_load(&m->job->count)) {
-        end(m);
-        return NULL;
-    }
-    PyObject *result = next_result(state, m);
-    if (result == NULL && !m->is_waiting) {
+    bool some = m->consumed < atomic_load(&m->job->count);
+    PyObject *result = some ? next_result(state, m) : NULL;
+    m->busy = false;
+    if (result == NULL) {
         end(m);
     }
     return result;
@@ -324,7 +342,8 @@ static PyObject *
 map_begin(PyObject *self, PyObject *unused)
 {
     module_state *state = get_state_of(self);
-    if (state == NULL || call_workers(state, (map_object *)self) < 0) {
+    bool called;
+    if (state == NULL || call_workers(state, (map_object *)self, &called) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -342,17 +361,17 @@ map_wait(PyObject *self, PyObject *unused)
 {
     map_object *m = (map_object *)self;
     module_state *state = get_state_of(self);
-    if (state == NULL) {
+    if (state == NULL || begin_taking(m) < 0) {
         return NULL;
     }
     bool some = !m->over && m->consumed < atomic_load(&m->job->count);
-    if (some && !is_ready(m) && wait_once(state, m) < 0) {
-        if (!m->is_waiting) {
-            end(m);
-        }
+    int r = some && !is_ready(m) ? wait_once(state, m) : 0;
+    m->busy = false;
+    if (r < 0) {
+        end(m);
         return NULL;
     }
-    return PyBool_FromLong(!some || is_ready(m));
+    return PyBool_FromLong(!some || is_ready(m) || m->over || atomic_load(&m->job->lost));
 }
 
 static PyObject *

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define NO_MEMORY_PAUSE INT64_C(1000000)  // ns
+
 static void
 drop_channel(subi_channel *c)
 {
@@ -57,6 +59,17 @@ subi_pool_send(subi_channel *c, task *t)
 {
     subi_message m = subi_task_message(t);
     return subi_channel_send(c, SUBI_NOBODY, &m, SUBI_TRY);
+}
+
+subi_result
+subi_pool_send_surely(subi_channel *c, task *t)
+{
+    subi_result r;
+    while ((r = subi_pool_send(c, t)) == SUBI_NOMEM) {
+        size_t none;
+        subi_select(NULL, 0, SUBI_NOBODY, subi_now() + NO_MEMORY_PAUSE, &none);
+    }
+    return r;
 }
 
 task *

@@ -14,8 +14,9 @@ typedef struct pool {
     subi_channel *tasks;          // to workers; when it is closed for sending, they end
     subi_channel *done;           // what they have performed, to whoever waits
     subi_channel *later;  // the same, for the thread that completes futures; none: look around
-    _Atomic size_t load;  // atomic; tasks that workers have, or will have
-    _Atomic size_t busy;  // atomic; workers that perform one
+    _Atomic unsigned refusals;   // atomic; how often it has refused what waits
+    _Atomic size_t load;         // atomic; tasks that workers have, or will have
+    _Atomic size_t busy;         // atomic; workers that perform one
     _Atomic uint64_t performed;  // atomic; calls, also those of maps, that have ended
     _Atomic uint64_t failed;     // atomic; by an exception, of these
 } pool;
@@ -29,6 +30,9 @@ void subi_pool_drop(pool *p);
 
 // Takes the reference to t, unless the result is not SUBI_OK.
 subi_result subi_pool_send(subi_channel *c, task *t);
+
+// The same for what must not get lost: while there is no memory it waits.
+subi_result subi_pool_send_surely(subi_channel *c, task *t);
 
 // The next task, without waiting; a reference. NULL: there is none.
 task *subi_pool_take(subi_channel *c);

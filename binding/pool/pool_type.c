@@ -18,15 +18,17 @@ pool_of(PyObject *self)
     return ((pool_object *)self)->pool;
 }
 
-PyDoc_STRVAR(pool_doc, "Pool(lost, /)\n--\n\n"
+PyDoc_STRVAR(pool_doc, "Pool(lost, more, /)\n--\n\n"
                        "One queue of tasks, and the way back.\n\n"
-                       "Args:\n    lost: called, without arguments, when a worker is given up.");
+                       "Args:\n"
+                       "    lost: called with the ident of its thread when a worker is given up.\n"
+                       "    more: called when there is more work.");
 
 static PyObject *
 pool_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
-    PyObject *lost;
-    if (!PyArg_ParseTuple(args, "O:Pool", &lost)) {
+    PyObject *lost, *more;
+    if (!PyArg_ParseTuple(args, "OO:Pool", &lost, &more)) {
         return NULL;
     }
     pool_object *self = (pool_object *)type->tp_alloc(type, 0);  // all zero
@@ -36,6 +38,9 @@ pool_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
     }
     if (self != NULL) {
         self->lost = Py_NewRef(lost);
+        self->more = Py_NewRef(more);
+        self->next_look = SUBI_FOREVER;
+        self->generation = subi_generation();
     }
     return (PyObject *)self;
 }
@@ -46,6 +51,7 @@ pool_traverse(PyObject *self, visitproc visit, void *arg)
     pool_object *po = (pool_object *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(po->lost);
+    Py_VISIT(po->more);
     Py_VISIT(po->refused);
     return subi_callees_traverse(&po->callees, visit, arg);
 }
@@ -55,6 +61,7 @@ pool_clear(PyObject *self)
 {
     pool_object *po = (pool_object *)self;
     Py_CLEAR(po->lost);
+    Py_CLEAR(po->more);
     Py_CLEAR(po->refused);
     subi_callees_clear(&po->callees);
     return 0;
@@ -108,6 +115,9 @@ int
 subi_pool_may_wait(module_state *state, const pool_object *po)
 {
     subi_thread *me = subi_thread_self();
+    if (po->generation != subi_generation()) {
+        return 0;  // its workers are not there
+    }
     for (const at_work *w = po->at_work; w != NULL; w = w->next) {
         if (w->thread == me) {
             PyErr_SetString(state->InterpreterError,
@@ -293,10 +303,82 @@ raise_timed_out(const task *t)
     PyErr_SetRaisedException(exc);
 }
 
+// Whether nobody but its submitter knows of it. Its lock is held.
+static bool
+is_quiet(PyObject *future, PyObject *condition)
+{
+    const struct {
+        PyObject *object;
+        const char *name;
+    } lists[] = {
+        {future, "_done_callbacks"},
+        {future, "_waiters"},     // of wait() and as_completed()
+        {condition, "_waiters"},  // other threads in result()
+    };
+    bool quiet = true;
+    for (size_t k = 0; quiet && k < Py_ARRAY_LENGTH(lists); k++) {
+        PyObject *list = PyObject_GetAttrString(lists[k].object, lists[k].name);
+        quiet = list != NULL && PyObject_Size(list) == 0;
+        Py_XDECREF(list);
+    }
+    return quiet;
+}
+
+static bool
+set_quietly(PyObject *future, PyObject *condition, PyObject *result)
+{
+    PyObject *state = PyUnicode_InternFromString("FINISHED");
+    bool set = state != NULL && is_quiet(future, condition) &&
+               PyObject_SetAttrString(future, "_result", result) == 0 &&
+               PyObject_SetAttrString(future, "_state", state) == 0;
+    Py_XDECREF(state);
+    return set;
+}
+
+// As future.set_result(result), whose lock is one of C code, too.
+static bool
+settle(PyObject *future, PyObject *result)
+{
+    PyObject *condition = PyObject_GetAttrString(future, "_condition");
+    PyObject *lock = condition != NULL ? PyObject_GetAttrString(condition, "_lock") : NULL;
+    PyObject *acquired = lock != NULL ? PyObject_CallMethod(lock, "acquire", "O", Py_False) : NULL;
+    bool settled = false;
+    if (acquired == Py_True) {
+        settled = set_quietly(future, condition, result);
+        Py_XDECREF(PyObject_CallMethod(lock, "release", NULL));
+    }
+    Py_XDECREF(acquired);
+    Py_XDECREF(lock);
+    Py_XDECREF(condition);
+    PyErr_Clear();
+    return settled;
+}
+
+bool
+subi_pool_settle(task *t)
+{
+    if (t->future != NULL) {
+        PyObject *result = t->succeeded ? subi_decode_data(&t->result) : NULL;
+        bool settled = result != NULL && settle(t->future, result);
+        Py_XDECREF(result);
+        if (!settled) {
+            return false;
+        }
+    }
+    subi_message_fini(&t->result);
+    t->result = subi_message_none();
+    t->is_back = true;
+    subi_deadlines_forget(t);
+    subi_pool_wake_waiter(t);
+    Py_XDECREF(subi_task_take_future(t));
+    return true;
+}
+
 void
 subi_pool_complete(module_state *state, pool_object *po, task *t)
 {
     t->is_back = true;
+    subi_deadlines_forget(t);
     PyObject *future = subi_task_take_future(t);
     subi_pool_wake_waiter(t);
     if (future == NULL) {
@@ -305,6 +387,8 @@ subi_pool_complete(module_state *state, pool_object *po, task *t)
     PyObject *result = NULL;
     if (t->succeeded) {
         result = subi_decode(state, &t->result);
+        subi_message_fini(&t->result);
+        t->result = subi_message_none();
     }
     else {
         subi_failure_raise(state, &t->failure);
@@ -334,6 +418,12 @@ complete_all(module_state *state, pool_object *po, subi_channel *c)
     }
 }
 
+void
+subi_pool_complete_later(module_state *state, pool_object *po)
+{
+    complete_all(state, po, po->pool->later);
+}
+
 PyDoc_STRVAR(pool_complete_doc,
              "complete($self, /)\n--\n\n"
              "Give futures their results, until the last worker has ended, and see to it "
@@ -348,17 +438,19 @@ pool_complete(PyObject *self, PyObject *unused)
         return NULL;
     }
     subi_result r = SUBI_OK;
+    po->completer = subi_thread_self();
     while (r != SUBI_CLOSED && r != SUBI_INTERRUPTED && r != SUBI_FORKED) {
         subi_message m;
         size_t chosen;
         subi_case cases[] = {{po->pool->done, SUBI_RECV, &m}, {po->pool->later, SUBI_RECV, &m}};
-        r = subi_blocking_select(state, cases, 2, subi_deadlines_next(po), &chosen);
+        r = subi_blocking_select(state, cases, 2, po->next_look, &chosen);
         if (r == SUBI_OK && m.tag != SUBI_TAG_NONE) {
             subi_pool_complete(state, po, subi_task_of(&m));
             subi_task_drop(subi_task_of(&m));
         }
         subi_deadlines_look(po);
     }
+    po->completer = NULL;
     if (r == SUBI_INTERRUPTED) {
         return NULL;
     }
@@ -421,7 +513,7 @@ give_back(pool_object *po, task *t)
     if (subi_task_change(t, TASK_RUNNING, TASK_PERFORMED)) {
         atomic_fetch_sub(&po->pool->load, 1);
     }
-    if (subi_pool_send(po->pool->done, t) != SUBI_OK) {
+    if (subi_pool_send_surely(po->pool->done, t) != SUBI_OK) {
         subi_task_drop(t);
     }
 }
@@ -431,6 +523,7 @@ pool_refuse(PyObject *self, PyObject *make)
 {
     pool_object *po = (pool_object *)self;
     task *t;
+    atomic_fetch_add(&po->pool->refusals, 1);
     while (make != Py_None && (t = take_again(po)) != NULL) {
         give_back(po, t);
     }

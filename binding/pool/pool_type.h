@@ -19,9 +19,12 @@ typedef struct pool_object {
     callees callees;
     at_work *at_work;
     task *timed;             // see deadlines.c
+    int64_t next_look;       // when that has to look; SUBI_FOREVER: it need not
     task *again;             // calls that their workers could not do; a reference each
-    subi_thread *completer;  // the thread in complete(); borrowed
-    PyObject *lost;          // called when a worker is given up
+    uint32_t generation;     // of the process that it was made in
+    subi_thread *completer;  // the thread in complete(), borrowed; NULL: none
+    PyObject *lost;          // called when a worker is given up, with the ident of its thread
+    PyObject *more;          // called when there is more work
     PyObject *refused;       // makes the exception of what is refused; NULL: that is cancelled
     uint64_t submitted, cancelled, timed_out, given_up;
 } pool_object;
@@ -35,8 +38,15 @@ int subi_pool_may_wait(module_state *state, const pool_object *po);
 // Says why no task could be sent.
 void subi_pool_raise(module_state *state, subi_result r);
 
-// Gives the future of a task that has come back its outcome, if it is still there.
+// Gives the future of a task that has come back its outcome, if it is still there. This runs code of Python's:
+// handlers of signals may run, and what they raise is lost. So it is for the thread in complete().
 void subi_pool_complete(module_state *state, pool_object *po, task *t);
+
+// The same without such code. False: it takes some, and nothing has been done.
+bool subi_pool_settle(task *t);
+
+// What waits for the thread in complete(), which is the caller's.
+void subi_pool_complete_later(module_state *state, pool_object *po);
 
 // Whoever waits for the task looks again.
 void subi_pool_wake_waiter(task *t);

@@ -25,6 +25,7 @@ typedef enum task_state {
 typedef struct task_place {
     subi_interp *interp;  // one reference
     uint64_t run;
+    unsigned long thread;  // its ident, as Python has it
     int64_t started;
 } task_place;
 
@@ -54,6 +55,7 @@ typedef struct task {
     bool timed_out;       // that is why
     bool is_timed;        // it is in the list of deadlines.c, which has a reference
     struct task *next;    // in that list
+    struct task **link;   // what points to it there
     struct task *again;   // in the list of what is to be done once more; see pool_type.c
     int64_t look_again;   // when that has to look at it
 } task;

@@ -73,27 +73,20 @@ is_pending(const task *t)
     return t->future != NULL && !t->is_back;
 }
 
-// Callbacks are the business of the thread that is there for it: they may take their time.
-static bool
-has_callbacks(const task *t)
-{
-    PyObject *callbacks =
-        t->future != NULL ? PyObject_GetAttrString(t->future, "_done_callbacks") : NULL;
-    bool has = callbacks != NULL && PyObject_IsTrue(callbacks) > 0;
-    Py_XDECREF(callbacks);
-    PyErr_Clear();
-    return has;
-}
-
+// What takes code of Python's is the business of the thread that is there for it: callbacks may take their time,
+// and where handlers of signals run, what they raise would be lost.
 static void
 came_back(module_state *state, pool_object *po, task *t)
 {
-    if (has_callbacks(t) && subi_pool_send(po->pool->later, t) == SUBI_OK) {
+    bool settled = subi_pool_settle(t);
+    if (!settled && subi_pool_send_surely(po->pool->later, t) == SUBI_OK) {
         t->is_back = true;
         subi_pool_wake_waiter(t);
         return;
     }
-    subi_pool_complete(state, po, t);
+    if (!settled) {
+        subi_pool_complete(state, po, t);  // that thread has ended
+    }
     subi_task_drop(t);
 }
 
@@ -114,10 +107,16 @@ wait_for(module_state *state, pool_object *po, task *t, int64_t deadline)
         }
         if (r == SUBI_OK) {
             came_back(state, po, subi_task_of(&m));
+            if (is_pending(t) && subi_check_signals(state) < 0) {
+                r = SUBI_INTERRUPTED;  // others' results may have kept it from sleeping
+            }
         }
         else if (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0) {
             r = SUBI_OK;
         }
+    }
+    if (po->completer == subi_thread_self()) {
+        subi_pool_complete_later(state, po);  // in a callback: nobody else does it
     }
     return r;
 }
@@ -199,7 +198,8 @@ task_cancel(PyObject *self, PyObject *arg)
 static PyObject *
 task_is_running(PyObject *self, PyObject *unused)
 {
-    return PyBool_FromLong(atomic_load(&((task_object *)self)->task->state) == TASK_RUNNING);
+    const task *t = ((task_object *)self)->task;
+    return PyBool_FromLong(t->future != NULL && atomic_load(&t->state) == TASK_RUNNING);
 }
 
 static PyMethodDef task_methods[] = {

@@ -99,7 +99,7 @@ perform(worker *w, one_call *c)
 static void
 hand_back(worker *w, task *t)
 {
-    if (subi_pool_send(w->pool->done, t) != SUBI_OK) {
+    if (subi_pool_send_surely(w->pool->done, t) != SUBI_OK) {
         subi_task_drop(t);
     }
 }
@@ -108,7 +108,10 @@ static task_place
 place_here(const worker *w)
 {
     subi_interp_hold(w->interp);
-    return (task_place){.interp = w->interp, .run = subi_run_next(w->n), .started = subi_now()};
+    return (task_place){.interp = w->interp,
+                        .run = subi_run_next(w->n),
+                        .thread = PyThread_get_thread_ident(),
+                        .started = subi_now()};
 }
 
 // True: it has been given up meanwhile.
@@ -127,6 +130,8 @@ perform_running(worker *w, task *t, task **again)
     if (!c.succeeded) {
         t->failure = c.failure;
     }
+    subi_message_fini(&t->arguments);  // what they lend is its owner's again
+    t->arguments = subi_message_none();
     bool given_up = !subi_task_change(t, TASK_RUNNING, TASK_PERFORMED);
     if (!given_up) {
         atomic_fetch_sub(&w->pool->load, 1);
@@ -212,6 +217,9 @@ work_on(worker *w, job *j, uint64_t most, bool *refused)
 {
     int64_t begin = subi_now(), now = begin, last = SHORT;
     for (;;) {
+        if (atomic_load(&w->pool->refusals) != j->refusals) {
+            subi_job_cancel(j, true);
+        }
         size_t first, n = subi_job_take(j, most_at_a_time(w, j, last), &first);
         if (n == 0) {
             if (subi_job_leave(j)) {
@@ -279,6 +287,9 @@ next_task(worker *w, task **t)
     if (r == SUBI_OK) {
         *t = subi_task_of(&m);
     }
+    else if (r == SUBI_NOMEM) {
+        PyErr_NoMemory();
+    }
     return r;
 }
 
@@ -292,7 +303,7 @@ serve(worker *w, worker_order *order)
         subi_result r = is_again ? SUBI_OK : next_task(w, &t);
         if (r != SUBI_OK) {
             order->end = WORKER_CLOSED;
-            return r == SUBI_INTERRUPTED ? -1 : 0;
+            return PyErr_Occurred() ? -1 : 0;
         }
         atomic_fetch_add(&w->pool->busy, 1);
         if (t->job != NULL) {

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: MIT
+"""Several threads, signals and callbacks that meet in one pool."""
+
+import collections
+import fractions
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from typing import Any
+
+import pool_tasks as tasks
+import pytest
+from support import WAIT, run_script, start
+
+from subinterpreters import InterpreterPoolExecutor, list_all
+
+
+@pytest.fixture
+def pool() -> Iterator[InterpreterPoolExecutor]:
+    with InterpreterPoolExecutor(2) as each:
+        yield each
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads switch as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def fraction(n: int) -> list[fractions.Fraction]:
+    """Something that takes code of Python's to be received."""
+    return [fractions.Fraction(n + 1, 7) for _ in range(300)]
+
+
+# ---- signals ------------------------------------------------------------------------------------
+
+
+def test_handlers_that_raise_lose_nothing() -> None:
+    """Whoever waits for one future gives others their results: a handler must not come in between."""
+    run_script("""
+        import signal, sys, time
+        from subinterpreters import InterpreterPoolExecutor
+
+        class Alarm(Exception): pass
+
+        armed = False
+
+        def handle(*args):
+            if armed: raise Alarm
+
+        reported = []
+        sys.unraisablehook = reported.append
+        signal.signal(signal.SIGALRM, handle)
+        pool = InterpreterPoolExecutor(2)
+        pool.submit(abs, 1).result()
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        end = time.monotonic() + 2
+        raised = 0
+        while time.monotonic() < end:
+            others = [pool.submit(abs, -k) for k in range(3)] + [pool.submit(complex, "1j")]
+            try:
+                armed = True
+                others[2].result(5)
+                armed = False
+            except Alarm:
+                armed = False
+                raised += 1
+            assert [f.result(5) for f in others] == [0, 1, 2, 1j]
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert raised > 10 and not reported, (raised, reported)
+        pool.shutdown()
+    """)
+
+
+def test_ctrl_c_among_the_results_of_others() -> None:
+    """Who waits for a long call, and is kept from sleeping by short ones, still reacts."""
+    run_script("""
+        import os, signal, threading, time
+        from subinterpreters import InterpreterPoolExecutor
+
+        pool = InterpreterPoolExecutor(2)
+        slow = pool.submit(time.sleep, 5)
+        stop = False
+
+        def pump():
+            while not stop:
+                for future in [pool.submit(abs, -1) for _ in range(200)]:
+                    assert future.result(10) == 1
+
+        thread = threading.Thread(target=pump)
+        thread.start()
+        sent = []
+
+        def interrupt():
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Timer(0.5, interrupt).start()
+        try:
+            slow.result()
+        except KeyboardInterrupt:
+            assert time.monotonic() - sent[0] < 2
+        else:
+            raise AssertionError
+        stop = True
+        thread.join()
+        assert slow.exception(10) is None
+        pool.shutdown()
+    """)
+
+
+# ---- maps -----------------------------------------------------------------------------------------
+
+
+def test_a_map_is_closed_while_its_source_runs() -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def numbers() -> Iterator[int]:
+        kept = [object() for _ in range(1000)]
+        yield 0
+        yield 1
+        entered.set()
+        assert go.wait(WAIT)
+        yield len(list(kept))
+
+    with InterpreterPoolExecutor(1) as pool:
+        results: Any = pool.map(abs, numbers(), buffersize=2)
+        rest = start(list, results)
+        assert entered.wait(WAIT)
+        results.close()
+        go.set()
+        assert rest.result(WAIT) == [0]
+
+
+def test_a_map_is_closed_while_somebody_waits(pool: InterpreterPoolExecutor) -> None:
+    blocked = [pool.submit(time.sleep, 0.5) for _ in range(2)]
+    results: Any = pool.map(abs, [1, 2, 3])
+    waiting = start(list, results)
+    time.sleep(0.1)  # it waits by then, or soon
+    results.close()
+    assert waiting.result(0.3) == []
+    for future in blocked:
+        future.result(WAIT)
+
+
+@pytest.mark.usefixtures("switching")
+def test_threads_that_share_a_map(pool: InterpreterPoolExecutor) -> None:
+    """As with a generator, one takes at a time; each result comes once."""
+    refused = collections.Counter[str]()
+    for _ in range(20):
+        results = pool.map(fraction, range(30))
+        taken: list[int] = []
+
+        def take(results: Any = results, taken: list[int] = taken) -> None:
+            while True:
+                try:
+                    taken.append(next(results)[0].numerator)
+                except StopIteration:
+                    return
+                except ValueError as error:
+                    refused[str(error)] += 1
+
+        for thread in [start(take) for _ in range(3)]:
+            thread.result(WAIT)
+        assert sorted(taken) == sorted(fraction(n)[0].numerator for n in range(30))
+    assert set(refused) <= {"another thread takes the next result already"}
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_a_map_is_cancelled(progress: bool) -> None:
+    """shutdown(cancel_futures=True) is for what has not begun, of maps that run, too."""
+    pool = InterpreterPoolExecutor(1)
+    begun, go = threading.Event(), time.monotonic()
+
+    def tell(_: int) -> None:
+        begun.set()
+
+    results = pool.map(time.sleep, [0.1] * 100, progress=tell if progress else None)
+    first = next(results)
+    assert first is None
+    pool.shutdown(cancel_futures=True)
+    with pytest.raises(CancelledError):
+        list(results)
+    assert time.monotonic() - go < 5
+    assert begun.is_set() == progress
+
+
+def test_buffered_maps_keep_all_workers_busy() -> None:
+    with InterpreterPoolExecutor(2) as pool:
+        list(pool.map(time.sleep, [0.05] * 2))
+        begin = time.monotonic()
+        for _ in pool.map(time.sleep, [0.2] * 10, buffersize=2):
+            time.sleep(0.01)
+        assert time.monotonic() - begin < 1.6  # one after the other takes 2
+
+
+def test_a_map_that_goes_on_starts_workers() -> None:
+    """Those that there are may be busy with what depends on it."""
+    with InterpreterPoolExecutor(4) as pool:
+        results = pool.map(abs, range(8), buffersize=2)
+        end = time.monotonic() + WAIT
+        while pool.stats()["performed"] < 2 or pool.stats()["busy"]:
+            assert time.monotonic() < end
+        held = [pool.submit(time.sleep, 1) for _ in range(pool.stats()["workers"])]
+        begin = time.monotonic()
+        assert list(results) == list(range(8))
+        assert time.monotonic() - begin < 0.9
+        for future in held:
+            future.result(WAIT)
+
+
+# ---- futures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("switching")
+def test_a_future_is_looked_at_while_it_is_cancelled() -> None:
+    with InterpreterPoolExecutor(1, cancel_running=True) as pool:
+        for _ in range(100):
+            future = pool.submit(tasks.spin)
+            stop = threading.Event()
+
+            def look(future: Future[Any] = future, stop: threading.Event = stop) -> None:
+                while not stop.is_set():
+                    repr(future)
+
+            threads = [start(look) for _ in range(2)]
+            while not future.running():
+                pass
+            assert future.cancel()
+            stop.set()
+            for thread in threads:
+                thread.result(WAIT)
+            assert future.cancelled() and future.done()
+
+
+def test_callbacks_that_wait_for_other_calls(pool: InterpreterPoolExecutor) -> None:
+    told: list[Any] = []
+    one = pool.submit(time.sleep, 0.1)
+    two = pool.submit(time.sleep, 0.3)
+    done = threading.Event()
+    two.add_done_callback(lambda _: told.append("two"))
+
+    def wait(_: Any) -> None:
+        told.append(two.result(WAIT))
+        told.append(pool.submit(abs, -3).result(WAIT))
+        done.set()
+
+    one.add_done_callback(wait)
+    assert done.wait(WAIT)
+    assert told == ["two", None, 3]
+
+
+def wait_for_its_interpreter() -> None:
+    """Until that of a worker that was given up is gone, too."""
+    end = time.monotonic() + WAIT
+    while len(list_all()) > 1:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_worker_that_is_given_up_is_not_waited_for() -> None:
+    pool = InterpreterPoolExecutor(1)
+    future = pool.submit(time.sleep, 3, timeout=0.1)
+    with pytest.raises(TimeoutError):
+        future.result(WAIT)
+    begin = time.monotonic()
+    pool.shutdown()
+    assert time.monotonic() - begin < 1.5
+    wait_for_its_interpreter()
+
+
+def test_a_worker_is_given_up_after_the_end() -> None:
+    pool = InterpreterPoolExecutor(1)
+    future = pool.submit(time.sleep, 3, timeout=0.1)
+    pool.shutdown(wait=False)
+    with pytest.raises(TimeoutError):
+        future.result(WAIT)
+    begin = time.monotonic()
+    pool.shutdown()
+    assert time.monotonic() - begin < 1.5
+    wait_for_its_interpreter()
+
+
+def test_many_time_outs(pool: InterpreterPoolExecutor) -> None:
+    """What is done is not looked at any more."""
+
+    def submit(count: int) -> float:
+        begin = time.process_time()
+        for future in [pool.submit(abs, -1, timeout=60) for _ in range(count)]:
+            assert future.result(WAIT) == 1
+        return time.process_time() - begin
+
+    submit(100)
+    assert submit(8000) < 16 * submit(1000) + 0.5
+
+
+def test_what_is_sent_is_free_when_it_is_done(pool: InterpreterPoolExecutor) -> None:
+    memory = bytearray(1000)
+    future = pool.submit(len, memoryview(memory))
+    assert future.result(WAIT) == 1000
+    pool.submit(int).result(WAIT)
+    end = time.monotonic() + WAIT
+    while True:
+        try:
+            memory.append(1)
+        except BufferError:
+            assert time.monotonic() < end
+        else:
+            break
+
+
+def test_a_thread_cannot_be_started_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = threading.Thread.start
+
+    def fail(self: threading.Thread) -> None:
+        if self.name.endswith("_results"):
+            monkeypatch.setattr(threading.Thread, "start", original)
+            raise RuntimeError("can't start new thread")
+        original(self)
+
+    pool = InterpreterPoolExecutor(1)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        pool.submit(abs, -1)
+    called = threading.Event()
+    pool.submit(abs, -2).add_done_callback(lambda _: called.set())
+    assert called.wait(WAIT)
+    pool.shutdown()
+
+
+def test_the_child_of_a_fork_asks_a_worker() -> None:
+    run_script("""
+        import os, threading, warnings
+        import subinterpreters as si
+        warnings.simplefilter("ignore")
+        pool = si.InterpreterPoolExecutor(1)
+        recv, send = si.create_channel()
+        held = pool.submit(recv.recv)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                held.result(1)
+            except si.InterpreterError as error:
+                os._exit(7 if "forked" in str(error) else 8)
+            os._exit(9)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        send.send(1)
+        assert held.result(10) == 1
+        pool.shutdown()
+    """)
