@@ -261,6 +261,7 @@ stop_making(void)
     subi_result r;
     Py_BEGIN_ALLOW_THREADS
     r = subi_reserve_pause(subi_deadline(MAKING_ENDS));
+    subi_reserve_resume();  // nobody wants one any more
     Py_END_ALLOW_THREADS
     return r == SUBI_OK;
 }

@@ -28,8 +28,11 @@ static unsigned failures;  // of attempts in a row, and chances not taken since
 // Of each make: how many there are, how often there was none, and how many are wanted anyway.
 static size_t counts[SUBI_MAKES], misses[SUBI_MAKES], wanted[SUBI_MAKES];
 
-static _Atomic uint32_t making;  // atomic: also a futex; 1: somebody makes them in advance
+static _Atomic uint32_t
+    maker;  // atomic: whoever makes them in advance; a futex; written with the lock
 static unsigned pauses;
+
+enum { NOBODY, BUSY, PAUSED };
 
 void
 subi__reserve_init(void)
@@ -46,7 +49,7 @@ subi__reserve_forget(void)
     count = 0;
     pauses = 0;
     memset(counts, 0, sizeof(counts));
-    atomic_store(&making, 0);
+    atomic_store(&maker, NOBODY);
 }
 
 size_t
@@ -192,7 +195,7 @@ subi_reserve_want(subi_make make, size_t number)
 static bool
 is_missing(subi_make *make)
 {
-    if (!is_open || pauses > 0 || count >= limit || failures >= FAILURES_ACCEPTED) {
+    if (!is_open || count >= limit || failures >= FAILURES_ACCEPTED) {
         return false;
     }
     for (unsigned m = SUBI_MAKES; m-- > 0;) {  // templates first
@@ -207,10 +210,10 @@ is_missing(subi_make *make)
 
 // With the lock.
 static void
-end_making(void)
+set_maker(uint32_t now)
 {
-    atomic_store(&making, 0);
-    subi__futex_wake(&making, INT32_MAX);
+    atomic_store(&maker, now);
+    subi__futex_wake(&maker, INT32_MAX);
 }
 
 bool
@@ -218,9 +221,9 @@ subi_reserve_begin_making(void)
 {
     subi_make unused;
     subi__lock_acquire(&lock);
-    bool begins = atomic_load(&making) == 0 && is_missing(&unused);
+    bool begins = atomic_load(&maker) == NOBODY && pauses == 0 && is_missing(&unused);
     if (begins) {
-        atomic_store(&making, 1);
+        set_maker(BUSY);
     }
     subi__lock_release(&lock);
     return begins;
@@ -230,9 +233,16 @@ bool
 subi_reserve_next(subi_make *make)
 {
     subi__lock_acquire(&lock);
+    while (pauses > 0) {
+        set_maker(PAUSED);
+        subi__lock_release(&lock);
+        subi__futex_wait(&maker, PAUSED, SUBI_FOREVER);
+        subi__lock_acquire(&lock);
+    }
     bool goes_on = is_missing(make);
     if (!goes_on) {
-        end_making();  // under the lock, so that whoever wants one now finds that nobody is at it
+        set_maker(
+            NOBODY);  // with the lock, so that whoever wants one now finds that nobody is at it
     }
     subi__lock_release(&lock);
     return goes_on;
@@ -242,7 +252,7 @@ void
 subi_reserve_end_making(void)
 {
     subi__lock_acquire(&lock);
-    end_making();
+    set_maker(NOBODY);
     subi__lock_release(&lock);
 }
 
@@ -253,16 +263,18 @@ subi_reserve_pause(int64_t deadline)
     subi__lock_acquire(&lock);
     pauses++;
     subi__lock_release(&lock);
-    while (atomic_load(&making) != 0 && r != SUBI_TIMEOUT) {
-        r = subi__futex_wait(&making, 1, deadline);
+    while (atomic_load(&maker) == BUSY && r != SUBI_TIMEOUT) {
+        r = subi__futex_wait(&maker, BUSY, deadline);
     }
-    return atomic_load(&making) == 0 ? SUBI_OK : SUBI_TIMEOUT;
+    return atomic_load(&maker) != BUSY ? SUBI_OK : SUBI_TIMEOUT;
 }
 
 void
 subi_reserve_resume(void)
 {
     subi__lock_acquire(&lock);
-    pauses--;
+    if (--pauses == 0 && atomic_load(&maker) == PAUSED) {
+        set_maker(BUSY);
+    }
     subi__lock_release(&lock);
 }

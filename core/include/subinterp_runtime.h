@@ -219,7 +219,7 @@ SUBI_EXPORT bool subi_reserve_next(subi_make *make);
 SUBI_EXPORT void subi_reserve_end_making(void);
 
 // From now on none is made in advance, until as many calls of subi_reserve_resume; waits for the one that is
-// being made. SUBI_TIMEOUT.
+// being made. SUBI_TIMEOUT: it still is.
 SUBI_EXPORT subi_result subi_reserve_pause(int64_t deadline);
 SUBI_EXPORT void subi_reserve_resume(void);
 

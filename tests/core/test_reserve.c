@@ -158,27 +158,37 @@ test_wanted(void)
 }
 
 static void *
-end_making(void *unused)
+go_on_making(void *unused)
 {
-    subi_reserve_end_making();
+    subi_make make;
+    int made = 0;
+    while (subi_reserve_next(&make)) {
+        must(put(&spares[made]));
+        made++;
+    }
+    must(made == 1);
     return unused;
 }
 
 static void
 test_pauses(void)
 {
-    subi_make make;
     subi_reserve_want(SUBI_MAKE_FULL, 1);
     must(subi_reserve_begin_making());
     ok(subi_reserve_pause(subi_now() + 1000000) == SUBI_TIMEOUT, "a pause waits for who makes one");
-    pthread_t t = tap_thread(end_making, NULL);
-    ok(subi_reserve_pause(SUBI_FOREVER) == SUBI_OK, "until that has ended");
-    tap_join(t);
-    ok(!subi_reserve_begin_making() && !subi_reserve_next(&make), "and nothing more is asked for");
+    pthread_t t = tap_thread(go_on_making, NULL);
+    ok(subi_reserve_pause(SUBI_FOREVER) == SUBI_OK, "until that is done");
+    ok(!subi_reserve_begin_making() && subi_reserve_count() == 0, "and nothing more is made");
     subi_reserve_resume();
     ok(!subi_reserve_begin_making(), "it is two pauses");
     subi_reserve_resume();
-    ok(make_in_advance(SUBI_MAKE_FULL) == 1 && take() != NULL, "then it goes on");
+    tap_join(t);
+    ok(subi_reserve_count() == 1 && take() != NULL, "then it goes on");
+    subi_reserve_pause(SUBI_FOREVER);
+    ok(!subi_reserve_begin_making(), "none begins meanwhile");
+    subi_reserve_resume();
+    ok(subi_reserve_begin_making(), "but later");
+    subi_reserve_end_making();
     subi_reserve_set_limit(3);
 }
 
