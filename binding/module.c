@@ -124,7 +124,7 @@ is_one_of_ours(void)
 
 // In an interpreter of ours, as an import would, but for the package: its library is loaded already, so there
 // is no need to search for it and to visit the main interpreter, which takes longer than the rest. A new reference.
-// NULL without an exception: it has to be imported.
+// NULL without an exception: it has to be imported; with one: an interruption.
 static PyObject *
 import_quickly(void)
 {
@@ -138,19 +138,28 @@ import_quickly(void)
     }
     PyObject *lock = PyObject_CallMethod(importlib, "_ModuleLockManager", "s", NAME);
     PyObject *locked = lock != NULL ? PyObject_CallMethod(lock, "__enter__", NULL) : NULL;
+    PyObject *exc = NULL;
     if (locked != NULL) {
         module = Py_XNewRef(PyDict_GetItemString(modules, NAME));
         if (module == NULL) {
             module = make_module(importlib, external, file);
         }
-        PyErr_Clear();
+        exc = PyErr_GetRaisedException();
         PyObject *released =
             PyObject_CallMethod(lock, "__exit__", "OOO", Py_None, Py_None, Py_None);
         Py_XDECREF(released);
     }
     Py_XDECREF(locked);
     Py_XDECREF(lock);
-    PyErr_Clear();
+    if (exc != NULL) {
+        PyErr_SetRaisedException(exc);
+    }
+    if (PyErr_Occurred()) {
+        Py_CLEAR(module);
+        if (PyErr_ExceptionMatches(PyExc_Exception)) {
+            PyErr_Clear();  // an import may say more
+        }
+    }
     return module;
 }
 
@@ -167,6 +176,9 @@ subi_state_here(void)
     PyObject *module = Py_XNewRef(PyDict_GetItemString(PyImport_GetModuleDict(), NAME));
     if (module == NULL) {
         module = import_quickly();
+    }
+    if (module == NULL && PyErr_Occurred()) {
+        return NULL;
     }
     if (module == NULL || !is_ready(module)) {
         Py_XDECREF(module);

@@ -265,7 +265,7 @@ def wait_for_its_interpreter() -> None:
 
 def test_a_worker_that_is_given_up_is_not_waited_for() -> None:
     pool = InterpreterPoolExecutor(1)
-    future = pool.submit(time.sleep, 3, timeout=0.1)
+    future = pool.submit(tasks.sleep, 3, timeout=0.1)
     with pytest.raises(TimeoutError):
         future.result(WAIT)
     begin = time.monotonic()
@@ -276,7 +276,7 @@ def test_a_worker_that_is_given_up_is_not_waited_for() -> None:
 
 def test_a_worker_is_given_up_after_the_end() -> None:
     pool = InterpreterPoolExecutor(1)
-    future = pool.submit(time.sleep, 3, timeout=0.1)
+    future = pool.submit(tasks.sleep, 3, timeout=0.1)
     pool.shutdown(wait=False)
     with pytest.raises(TimeoutError):
         future.result(WAIT)
