@@ -75,23 +75,38 @@ base_of(module_state *state, size_t base)
     }
 }
 
-// The legacy ones become attributes of _xxsubinterpreters only.
-int
-subi_errors_init(PyObject *module, module_state *state)
+static int
+init(PyObject *module, module_state *state, bool publics)
 {
     for (size_t i = 0; i < Py_ARRAY_LENGTH(exceptions); i++) {
         const struct exception *e = &exceptions[i];
+        bool is_public = e->name[0] != '_';
+        if (is_public != publics) {
+            continue;
+        }
         PyObject *cls = PyErr_NewExceptionWithDoc(e->name, e->doc, base_of(state, e->base), NULL);
         if (cls == NULL) {
             return -1;
         }
         *field_of(state, e->field) = cls;
-        bool is_public = e->name[0] != '_';
         if (is_public && PyModule_AddObjectRef(module, strchr(e->name, '.') + 1, cls) < 0) {
             return -1;
         }
     }
     return 0;
+}
+
+int
+subi_errors_init(PyObject *module, module_state *state)
+{
+    return init(module, state, true);
+}
+
+// They become attributes of _xxsubinterpreters only.
+int
+subi_legacy_errors_init(PyObject *module, module_state *state)
+{
+    return init(module, state, false);
 }
 
 PyObject *

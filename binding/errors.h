@@ -8,6 +8,7 @@
 
 // Adds the exception classes to the module. -1 with an exception set on failure.
 int subi_errors_init(PyObject *module, module_state *state);
+int subi_legacy_errors_init(PyObject *module, module_state *state);  // of _xxsubinterpreters
 
 // Sets the exception for a failed operation on a channel or an interpreter. Always NULL.
 PyObject *subi_raise_channel(module_state *state, subi_result r, int64_t id);

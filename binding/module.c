@@ -67,8 +67,11 @@ subi_state_self(module_state *state)
 
 #define NAME "subinterpreters._subinterpreters"
 
-static char
-    *module_file;  // malloc'd; set once, by the main interpreter's thread, before there are others
+// malloc'd; set once, by the main interpreter's thread, before there are others
+static char *module_file;
+
+// Whether this thread makes the module without what can wait.
+static _Thread_local bool in_part;
 
 const char *
 subi_module_file(void)
@@ -101,8 +104,10 @@ make_module(PyObject *importlib, PyObject *external, const char *file)
     PyObject *done = module != NULL
                          ? PyObject_CallMethod(importlib, "_init_module_attrs", "OO", spec, module)
                          : NULL;
-    if (done == NULL || PyModule_ExecDef(module, &subi_module_def) < 0 ||
-        PyDict_SetItemString(PyImport_GetModuleDict(), NAME, module) < 0) {
+    in_part = true;
+    int executed = done != NULL ? PyModule_ExecDef(module, &subi_module_def) : -1;
+    in_part = false;
+    if (executed < 0 || PyDict_SetItemString(PyImport_GetModuleDict(), NAME, module) < 0) {
         Py_CLEAR(module);
     }
     Py_XDECREF(done);
@@ -213,7 +218,21 @@ module_exec(PyObject *module)
     }
     if (subi_remedies_init() < 0 || subi_tracing_guard(state) < 0 ||
         subi_errors_init(module, state) < 0 || subi_interp_type_init(module, state) < 0 ||
-        subi_channel_type_init(module, state) < 0 || subi_buffer_type_init(module, state) < 0 ||
+        subi_channel_type_init(module, state) < 0 || subi_buffer_type_init(module, state) < 0) {
+        return -1;
+    }
+    state->ready = true;
+    return in_part ? 0 : subi_state_complete(state);
+}
+
+int
+subi_state_complete(module_state *state)
+{
+    PyObject *module = state->module;
+    if (state->complete) {
+        return 0;
+    }
+    if (subi_legacy_errors_init(module, state) < 0 ||
         subi_descriptor_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
         subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 ||
         subi_pool_type_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
@@ -226,8 +245,14 @@ module_exec(PyObject *module)
         PyModule_AddFunctions(module, subi_exit_functions) < 0) {
         return -1;
     }
-    state->ready = true;
+    state->complete = true;
     return 0;
+}
+
+static PyObject *
+complete(PyObject *module, PyObject *unused)
+{
+    return subi_state_complete(get_state(module)) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 // The members of the state that are references to Python objects.
@@ -325,6 +350,8 @@ seconds(PyObject *module, PyObject *timeout)
 }
 
 static PyMethodDef module_functions[] = {
+    {"_complete", complete, METH_NOARGS,
+     "_complete()\n--\n\nMake what is left out where only calls are received: for the package."},
     {"_seconds", seconds, METH_O,
      "_seconds(timeout, /)\n--\n\nA time-out that is not None as a float.\n\n"
      "Raises:\n    TypeError, ValueError, OverflowError: it is none."},

@@ -13,7 +13,8 @@
 
 typedef struct module_state {
     PyObject *module;  // borrowed: the module that has this state
-    bool ready;        // set when all of it is there
+    bool ready;        // set when what is needed to run code and to send messages is there
+    bool complete;     // set when all of it is there: see subi_state_complete
     bool exit_armed;   // these three belong to exit.c
     bool ending;
     struct watch *watch;
@@ -69,6 +70,10 @@ subi_interp *subi_state_self(module_state *state);
 // The state of the module in the interpreter that the caller is attached to, which imports it if need
 // be. Borrowed. NULL with an exception.
 module_state *subi_state_here(void);
+
+// What only needs to be there where the package has been imported, or what another interpreter that has has sent:
+// queues, locks and so on. -1 with an exception.
+int subi_state_complete(module_state *state);
 
 // The file that the module was imported from, as text of the file system's; NULL: not known.
 const char *subi_module_file(void);

@@ -12,6 +12,10 @@
 
 import sys
 
+from subinterpreters import _subinterpreters
+
+_subinterpreters._complete()  # a call may have made it before, in part
+
 from subinterpreters._subinterpreters import (
     BoundedSemaphore,
     ChannelClosedError,

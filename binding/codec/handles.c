@@ -122,6 +122,26 @@ read_buffer(reader *r, const subi_segment *segment)
     return p != NULL ? subi_buffer_unpack(r->state, segment, &layout, p) : NULL;
 }
 
+// Of a type that need not be there yet.
+static PyObject *
+read_other(reader *r, const subi_segment *segment)
+{
+    switch (segment->type) {
+    case SUBI_HANDLE_QUEUE:
+        return subi_queue_unpack(r->state, segment);
+    case SUBI_HANDLE_SYNC:
+        return subi_sync_unpack(r->state, segment);
+    case SUBI_HANDLE_DESCRIPTOR:
+        return subi_descriptor_unpack(r->state, segment);
+    case SUBI_HANDLE_CHANNEL_ID_BOTH:
+    case SUBI_HANDLE_CHANNEL_ID_SEND:
+    case SUBI_HANDLE_CHANNEL_ID_RECV:
+        return subi_channel_id_unpack(r->state, segment->type, segment);
+    default:
+        return subi_raise_malformed();
+    }
+}
+
 PyObject *
 subi_read_handle(reader *r)
 {
@@ -143,20 +163,10 @@ subi_read_handle(reader *r)
         return subi_new_bytes(segment->data, segment->size);  // then the sender has its own back
     case SUBI_HANDLE_MEMORY:
         return subi_shared_buffer_unpack(r->state, segment);
-    case SUBI_HANDLE_QUEUE:
-        return subi_queue_unpack(r->state, segment);
-    case SUBI_HANDLE_SYNC:
-        return subi_sync_unpack(r->state, segment);
-    case SUBI_HANDLE_DESCRIPTOR:
-        return subi_descriptor_unpack(r->state, segment);
-    case SUBI_HANDLE_CHANNEL_ID_BOTH:
-    case SUBI_HANDLE_CHANNEL_ID_SEND:
-    case SUBI_HANDLE_CHANNEL_ID_RECV:
-        return subi_channel_id_unpack(r->state, segment->type, segment);
     case SUBI_HANDLE_RECV_CHANNEL:
     case SUBI_HANDLE_SEND_CHANNEL:
         return subi_channel_end_unpack(r->state, segment->type, segment);
     default:
-        return subi_raise_malformed();
+        return subi_state_complete(r->state) == 0 ? read_other(r, segment) : NULL;
     }
 }

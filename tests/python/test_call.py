@@ -17,6 +17,7 @@ import pytest
 from support import KINDS, WAIT, Lent, Reduced, Unsendable, not_under_asan, run_script, start
 from test_leaks import MEASURE
 
+import subinterpreters as si
 from subinterpreters import (
     ExecutionFailed,
     Interpreter,
@@ -1019,3 +1020,55 @@ interp.close()
 @pytest.mark.parametrize("what", ["calls", "failures"])
 def test_leaks(kind: str, what: str) -> None:
     run_script(MEASURE + CALLS, kind, what, timeout=2 * WAIT)
+
+
+# ---- what the first call needs --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_call_does_not_run_the_package(kind: str) -> None:
+    """What it needs of it is there, and the rest when it is sent or imported; there is one of each."""
+    look = "'subinterpreters' in __import__('sys').modules"
+    name_of_type = eval("lambda obj: type(obj).__qualname__", {})  # of no module
+    recv, send = create_channel()
+    with create(isolation=kind) as interp:
+        had_it = interp.call(eval, look)  # a sitecustomize may import it
+        assert interp.call(abs, -1) == 1
+        assert interp.call(eval, look) == had_it
+        sent = [si.Lock(), si.Condition(), si.create_queue(), send, recv, get_main()]
+        for obj in sent:
+            assert interp.call(name_of_type, obj) == type(obj).__qualname__
+        interp.prepare_main(sent=sent)
+        interp.exec("""
+import sys
+module = sys.modules["subinterpreters._subinterpreters"]
+import subinterpreters
+assert subinterpreters._subinterpreters is module is sys.modules["subinterpreters._subinterpreters"]
+assert module.__name__ == module.__spec__.name == "subinterpreters._subinterpreters"
+assert module.__file__ == module.__spec__.origin and module.__package__ == "subinterpreters"
+assert type(sent[0]) is subinterpreters.Lock and type(sent[2]) is subinterpreters.Queue
+assert type(sent[3]) is subinterpreters.SendChannel and type(sent[5]) is subinterpreters.Interpreter
+with sent[0]: pass
+from subinterpreters import InterpreterPoolExecutor
+""")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_call_meets_an_import(kind: str) -> None:
+    """On another thread of the same interpreter."""
+    name_of_type = eval("lambda obj: type(obj).__qualname__", {})
+    for _ in range(5):
+        with create(isolation=kind) as interp:
+            interp.exec("""
+import threading
+def load():
+    global found
+    import subinterpreters
+    found = subinterpreters.Lock
+thread = threading.Thread(target=load)
+thread.start()
+""")
+            assert interp.call(name_of_type, si.Lock()) == "Lock"
+            interp.exec(
+                "thread.join(); import subinterpreters; assert found is subinterpreters.Lock"
+            )

@@ -44,6 +44,7 @@ from subinterpreters import (
     get_include,
     get_library,
     get_main,
+    get_reserve_count,
     get_reserve_limit,
     is_shareable,
     list_all,
@@ -51,6 +52,7 @@ from subinterpreters import (
     select,
     select_async,
     set_reserve_limit,
+    warm_reserve,
 )
 
 constants = (UNBOUND, UNBOUND_ERROR, UNBOUND_REMOVE)
@@ -100,6 +102,7 @@ functions = [
         get_include,
         get_library,
         get_main,
+        get_reserve_count,
         get_reserve_limit,
         is_shareable,
         list_all,
@@ -107,5 +110,6 @@ functions = [
         select,
         select_async,
         set_reserve_limit,
+        warm_reserve,
     )
 ]
