@@ -144,12 +144,13 @@ class _Workers:
 
     def start(self, completes: bool = True, workers: int = 0) -> None:
         """Start what threads there is work for, and so many workers in any case. With the lock."""
+        # workers first: starting a thread waits for it, and they have their interpreters to make
+        while self._count < self.limit and self._count < max(workers, self.pool.load):
+            self._start_worker()
         if completes and self._completer is None and not self._ended:
             completer = threading.Thread(name=f"{self.prefix}_results", target=self.pool.complete)
             completer.start()
             self._completer = completer
-        while self._count < self.limit and self._count < max(workers, self.pool.load):
-            self._start_worker()
 
     def _start_worker(self) -> None:
         thread = threading.Thread(name=f"{self.prefix}_{next(self._started)}", target=self._work)

@@ -2,6 +2,7 @@
 """What may go wrong at each stage of a task of a pool: the pool goes on, or the process ends as C code wants it."""
 
 import sys
+import threading
 from typing import Any
 
 import pool_tasks as tasks
@@ -67,6 +68,9 @@ def test_the_pool_goes_on(pool: InterpreterPoolExecutor, stage: str, fault: str)
         assert "as told" in str(raised) or error is SystemExit
     assert list(pool.map(tasks.square, range(20))) == [n * n for n in range(20)]
     assert pool.submit(tasks.where).result(WAIT) == worker
+    called = threading.Event()  # callbacks come one after the other
+    pool.submit(int).add_done_callback(lambda _: called.set())
+    assert called.wait(WAIT)
 
 
 # ---- the process ends -----------------------------------------------------------------------------
