@@ -29,6 +29,9 @@ typedef struct operation {
 static PyObject *
 new_notifier(module_state *state)
 {
+    if (subi_state_complete(state) < 0) {
+        return NULL;
+    }
     notifier *self = PyObject_New(notifier, state->notifier_type);
     if (self == NULL) {
         return NULL;
@@ -108,6 +111,9 @@ static PyType_Spec notifier_spec = {
 static operation *
 new_operation(module_state *state, PyObject *owners, size_t count)
 {
+    if (subi_state_complete(state) < 0) {
+        return NULL;
+    }
     operation *self = PyObject_GC_New(operation, state->operation_type);
     if (self == NULL) {
         return NULL;
