@@ -23,11 +23,11 @@ make_one(subi_make make)
     }
     free(c);
     if (n == NULL || (n->birth == NULL && make != SUBI_MAKE_TEMPLATE)) {
-        subi_reserve_attempt_failed();
+        subi_reserve_making_failed();
     }
     else {
         subi_thread_state_drop_mine(n);
-        if (subi_reserve_put(n, n->make)) {
+        if (subi_reserve_put_made(n, n->make)) {
             return;
         }
     }

@@ -80,7 +80,7 @@ create_own(native *n, creation *c)
         return create_from_config(n, c, &own_config);
     }
     int r = create_from_template(n, c, template);
-    if (!subi_reserve_put(template, SUBI_MAKE_TEMPLATE)) {
+    if (!subi_reserve_give_back(template)) {
         subi_lifecycle_end_spare_here(template);
     }
     subi_reserve_done();

@@ -11,9 +11,10 @@
 #include "remedies.h"
 
 #define GRACE INT64_C(2000000000)  // ns for threads that run or wait when the main thread is done
-#define REACTION    1.0            // seconds for interrupted code to come back
-#define THREADS_END 1.0            // seconds for threads inside interpreters to end
-#define MAKING_ENDS 10.0           // seconds for an interpreter that is made in advance
+#define REACTION      1.0          // seconds for interrupted code to come back
+#define THREADS_END   1.0          // seconds for threads inside interpreters to end
+#define MAKING_PAUSES 1.0          // seconds for the same when the process forks
+#define MAKING_ENDS   10.0         // seconds for an interpreter that is made in advance
 
 // ---- ending without finalization --------------------------------------------------------------
 
@@ -301,7 +302,7 @@ at_exit(PyObject *module, PyObject *unused)
         subi_refuse_runs();
         subi_reserve_set_limit(0);
     }
-    bool stopped = !is_main || ((subi_running() == 0 || stop_runs_without_gil()) && stop_making());
+    bool stopped = !is_main || (stop_making() && (subi_running() == 0 || stop_runs_without_gil()));
     bool closed = stopped && close_all(state, owner);
     if (!closed && is_main) {
         closed = stopped && stop_runs_without_gil() && close_all(state, owner);
@@ -320,7 +321,53 @@ at_exit(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+// ---- forks --------------------------------------------------------------------------------------
+
+// From os: whoever makes an interpreter in advance, which nobody has asked for now, is not to hold CPython's locks
+// during a fork. CPython takes them after this.
+static PyObject *
+before_fork(PyObject *module, PyObject *unused)
+{
+    Py_BEGIN_ALLOW_THREADS
+    subi_reserve_pause(subi_deadline(MAKING_PAUSES));
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+after_fork_in_parent(PyObject *module, PyObject *unused)
+{
+    subi_reserve_resume();
+    Py_RETURN_NONE;
+}
+
+static int
+arm_forks(module_state *state)
+{
+    PyObject *os = PyImport_ImportModule("os");
+    PyObject *register_at_fork = os != NULL ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
+    PyObject *before = PyObject_GetAttrString(state->module, "_before_fork");
+    PyObject *after = PyObject_GetAttrString(state->module, "_after_fork_in_parent");
+    PyObject *handlers = before != NULL && after != NULL
+                             ? Py_BuildValue("{sOsO}", "before", before, "after_in_parent", after)
+                             : NULL;
+    PyObject *none = PyTuple_New(0);
+    PyObject *done = register_at_fork != NULL && handlers != NULL && none != NULL
+                         ? PyObject_Call(register_at_fork, none, handlers)
+                         : NULL;
+    Py_XDECREF(none);
+    Py_XDECREF(handlers);
+    Py_XDECREF(after);
+    Py_XDECREF(before);
+    Py_XDECREF(register_at_fork);
+    Py_XDECREF(os);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
 PyMethodDef subi_exit_functions[] = {
+    {"_before_fork", before_fork, METH_NOARGS, NULL},
+    {"_after_fork_in_parent", after_fork_in_parent, METH_NOARGS, NULL},
     {"_before_threads_are_joined", before_threads_are_joined, METH_NOARGS, NULL},
     {"_at_exit", at_exit, METH_NOARGS, NULL},
     {NULL},
@@ -354,7 +401,8 @@ subi_exit_arm(module_state *state)
     if (kind == SUBI_KIND_MAIN) {
         subi_remedies_before_first();
     }
-    if (register_method(state, "atexit", "register", "_at_exit") < 0) {
+    if (register_method(state, "atexit", "register", "_at_exit") < 0 ||
+        (kind == SUBI_KIND_MAIN && arm_forks(state) < 0)) {
         return -1;
     }
     state->exit_armed = true;

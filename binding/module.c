@@ -349,7 +349,24 @@ seconds(PyObject *module, PyObject *timeout)
     return subi_parse_timeout(timeout, &unused) < 0 ? NULL : PyNumber_Float(timeout);
 }
 
+// An import that finds the module in sys.modules does not run the package first.
+static PyObject *
+module_getattr(PyObject *module, PyObject *name)
+{
+    module_state *state = get_state(module);
+    bool in_the_making = state == NULL || !state->ready;
+    if (!in_the_making && subi_state_complete(state) < 0) {
+        return NULL;
+    }
+    PyObject *value = PyDict_GetItemWithError(PyModule_GetDict(module), name);  // borrowed
+    if (value == NULL && !PyErr_Occurred()) {
+        PyErr_Format(PyExc_AttributeError, "module '" NAME "' has no attribute '%U'", name);
+    }
+    return Py_XNewRef(value);
+}
+
 static PyMethodDef module_functions[] = {
+    {"__getattr__", module_getattr, METH_O, NULL},
     {"_complete", complete, METH_NOARGS,
      "_complete()\n--\n\nMake what is left out where only calls are received: for the package."},
     {"_seconds", seconds, METH_O,

@@ -48,8 +48,8 @@ void subi__advise_large_pages(void *memory, size_t size);
 // How many processors this process may run on, at least 1.
 int subi__processor_count(void);
 
-// Calls these around every fork: before it, and then, before fork returns, in the parent and in the child.
-subi_result subi__at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
+// Calls `handler` in every child of a fork, before fork returns there. Once per handler.
+subi_result subi__at_fork_child(void (*handler)(void));
 
 // Runs *run on a new thread on which all signals are blocked, and which nobody joins. SUBI_NOMEM.
 subi_result subi__thread_start(void (*const *run)(void));

@@ -134,9 +134,9 @@ subi__processor_count(void)
 }
 
 subi_result
-subi__at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+subi__at_fork_child(void (*handler)(void))
 {
-    return pthread_atfork(before, in_parent, in_child) == 0 ? SUBI_OK : SUBI_NOMEM;
+    return pthread_atfork(NULL, NULL, handler) == 0 ? SUBI_OK : SUBI_NOMEM;
 }
 
 static void *

@@ -18,8 +18,6 @@
 #include "sync.h"
 #include "thread.h"
 
-#define FORK_WAIT INT64_C(200000000)  // ns
-
 static _Atomic uint32_t generation;  // atomic: written only in the child of a fork
 
 static _Atomic uint32_t running;    // atomic: see subi_running; a futex
@@ -45,20 +43,6 @@ gates_init(void)
 {
     subi__gate_init(&one, 1);
     subi__gate_init(&some, (size_t)subi__processor_count() + 1);  // one more: some of them wait
-}
-
-// Whoever makes an interpreter in advance, which nobody has asked for now, is not to hold CPython's locks during a
-// fork. It may need the GIL that the forking thread has: so this does not wait for ever.
-static void
-before_fork(void)
-{
-    subi_reserve_pause(subi_now() + FORK_WAIT);
-}
-
-static void
-after_fork_in_parent(void)
-{
-    subi_reserve_resume();
 }
 
 // The child has one thread and a copy of all memory, in which any lock may be held by a thread
@@ -90,7 +74,7 @@ process_init(void)
 {
     gates_init();
     subi__reserve_init();
-    subi__at_fork(before_fork, after_fork_in_parent, after_fork_in_child);
+    subi__at_fork_child(after_fork_in_child);
 }
 
 void

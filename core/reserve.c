@@ -22,8 +22,10 @@ static subi__lock lock = SUBI__LOCK_INIT;
 static place places[SUBI_RESERVE_MAX];  // guarded by lock, as all that follows
 static size_t count;
 static size_t limit;
+static size_t lent;  // templates that were taken
 static bool is_open;
-static unsigned failures;  // of attempts in a row, and chances not taken since
+static unsigned failures;         // of attempts in a row, and chances not taken since
+static unsigned making_failures;  // the same, of those that are made in advance
 
 // Of each make: how many there are, how often there was none, and how many are wanted anyway.
 static size_t counts[SUBI_MAKES], misses[SUBI_MAKES], wanted[SUBI_MAKES];
@@ -46,7 +48,7 @@ void
 subi__reserve_forget(void)
 {
     subi__lock_init(&lock);
-    count = 0;
+    count = lent = 0;
     pauses = 0;
     memset(counts, 0, sizeof(counts));
     atomic_store(&maker, NOBODY);
@@ -66,7 +68,7 @@ subi_reserve_set_limit(size_t new_limit)
 {
     subi__lock_acquire(&lock);
     limit = new_limit < SUBI_RESERVE_MAX ? new_limit : SUBI_RESERVE_MAX;
-    failures = 0;
+    failures = making_failures = 0;
     memset(misses, 0, sizeof(misses));
     memset(wanted, 0, sizeof(wanted));
     subi__lock_release(&lock);
@@ -76,7 +78,7 @@ size_t
 subi_reserve_count(void)
 {
     subi__lock_acquire(&lock);
-    size_t now = count;
+    size_t now = count - counts[SUBI_MAKE_TEMPLATE];
     subi__lock_release(&lock);
     return now;
 }
@@ -110,16 +112,52 @@ subi_reserve_attempt_failed(void)
     subi__lock_release(&lock);
 }
 
-bool
-subi_reserve_put(void *spare, subi_make make)
+void
+subi_reserve_making_failed(void)
 {
     subi__lock_acquire(&lock);
+    making_failures++;
+    subi__lock_release(&lock);
+}
+
+// With the lock.
+static bool
+put(void *spare, subi_make make)
+{
     bool room = count < limit;
     if (room) {
         places[count++] = (place){spare, make};
         counts[make]++;
-        failures = 0;
     }
+    return room;
+}
+
+bool
+subi_reserve_put(void *spare, subi_make make)
+{
+    subi__lock_acquire(&lock);
+    bool room = put(spare, make);
+    failures = room ? 0 : failures;
+    subi__lock_release(&lock);
+    return room;
+}
+
+bool
+subi_reserve_put_made(void *spare, subi_make make)
+{
+    subi__lock_acquire(&lock);
+    bool room = put(spare, make);
+    making_failures = room ? 0 : making_failures;
+    subi__lock_release(&lock);
+    return room;
+}
+
+bool
+subi_reserve_give_back(void *template)
+{
+    subi__lock_acquire(&lock);
+    lent -= lent > 0;
+    bool room = put(template, SUBI_MAKE_TEMPLATE);
     subi__lock_release(&lock);
     return room;
 }
@@ -159,7 +197,12 @@ subi_reserve_take(subi_make make)
     subi__lock_acquire(&lock);
     size_t k = find(make);
     void *spare = take(k == count && make == SUBI_MAKE_PLAIN ? find(SUBI_MAKE_FULL) : k);
-    misses[make] += spare == NULL;
+    if (make == SUBI_MAKE_TEMPLATE) {
+        lent += spare != NULL;  // others wait for none: they do without
+    }
+    else {
+        misses[make] += spare == NULL;
+    }
     subi__lock_release(&lock);
     return spare;
 }
@@ -188,6 +231,7 @@ subi_reserve_want(subi_make make, size_t number)
     if (wanted[make] < number) {
         wanted[make] = number;
     }
+    making_failures = 0;
     subi__lock_release(&lock);
 }
 
@@ -195,12 +239,13 @@ subi_reserve_want(subi_make make, size_t number)
 static bool
 is_missing(subi_make *make)
 {
-    if (!is_open || count >= limit || failures >= FAILURES_ACCEPTED) {
+    if (!is_open || count >= limit || making_failures >= FAILURES_ACCEPTED) {
         return false;
     }
     for (unsigned m = SUBI_MAKES; m-- > 0;) {  // templates first
         size_t by_use = misses[m] / MISSES_FOR_ONE;
-        if (counts[m] < (wanted[m] > by_use ? wanted[m] : by_use)) {
+        size_t there = counts[m] + (m == SUBI_MAKE_TEMPLATE ? lent : 0);
+        if (there < (wanted[m] > by_use ? wanted[m] : by_use)) {
             *make = (subi_make)m;
             return true;
         }

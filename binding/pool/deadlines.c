@@ -103,10 +103,11 @@ give_up(pool_object *po, task *t)
 static bool
 look_at(pool_object *po, task *t, int64_t now)
 {
-    if (t->is_back || atomic_load(&t->state) != TASK_RUNNING) {
+    int state = atomic_load(&t->state);
+    if (t->is_back || state != TASK_RUNNING) {
         // one that waits has all its time yet
         t->look_again = now + t->timeout;
-        return !t->is_back && atomic_load(&t->state) == TASK_WAITING && !is_cancelled(t);
+        return !t->is_back && state == TASK_WAITING && !is_cancelled(t);
     }
     int64_t end = subi_task_place(t)->started + t->timeout;
     if (t->interrupted == 0 && !is_cancelled(t) && end > now) {

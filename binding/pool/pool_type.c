@@ -341,7 +341,11 @@ settle(PyObject *future, PyObject *result)
 {
     PyObject *condition = PyObject_GetAttrString(future, "_condition");
     PyObject *lock = condition != NULL ? PyObject_GetAttrString(condition, "_lock") : NULL;
-    PyObject *acquired = lock != NULL ? PyObject_CallMethod(lock, "acquire", "O", Py_False) : NULL;
+    // this thread may have it, and be in the middle of something, when it comes here out of a finalizer
+    PyObject *owned = lock != NULL ? PyObject_CallMethod(lock, "_is_owned", NULL) : NULL;
+    PyObject *acquired =
+        owned == Py_False ? PyObject_CallMethod(lock, "acquire", "O", Py_False) : NULL;
+    Py_XDECREF(owned);
     bool settled = false;
     if (acquired == Py_True) {
         settled = set_quietly(future, condition, result);
@@ -385,6 +389,7 @@ subi_pool_complete(module_state *state, pool_object *po, task *t)
         return;
     }
     PyObject *result = NULL;
+    po->telling++;
     if (t->succeeded) {
         result = subi_decode(state, &t->result);
         subi_message_fini(&t->result);
@@ -403,6 +408,7 @@ subi_pool_complete(module_state *state, pool_object *po, task *t)
     else {
         subi_pool_set_exception(future, NULL);
     }
+    po->telling--;
     Py_DECREF(future);
 }
 

@@ -22,6 +22,7 @@ typedef struct pool_object {
     int64_t next_look;       // when that has to look; SUBI_FOREVER: it need not
     task *again;             // calls that their workers could not do; a reference each
     uint32_t generation;     // of the process that it was made in
+    unsigned telling;        // threads that give futures their outcome, and call their callbacks
     subi_thread *completer;  // the thread in complete(), borrowed; NULL: none
     PyObject *lost;          // called when a worker is given up, with the ident of its thread
     PyObject *more;          // called when there is more work

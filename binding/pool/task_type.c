@@ -79,13 +79,15 @@ static void
 came_back(module_state *state, pool_object *po, task *t)
 {
     bool settled = subi_pool_settle(t);
-    if (!settled && subi_pool_send_surely(po->pool->later, t) == SUBI_OK) {
+    bool stuck =
+        po->telling > 0 && po->completer != subi_thread_self();  // maybe in a callback that waits
+    if (!settled && !stuck && subi_pool_send_surely(po->pool->later, t) == SUBI_OK) {
         t->is_back = true;
         subi_pool_wake_waiter(t);
         return;
     }
     if (!settled) {
-        subi_pool_complete(state, po, t);  // that thread has ended
+        subi_pool_complete(state, po, t);
     }
     subi_task_drop(t);
 }

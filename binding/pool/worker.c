@@ -70,7 +70,8 @@ perform_call(void *arg)
     c->succeeded =
         result != NULL && subi_encode_keeping_arrays(c->w->state, result, &c->result) == 0;
     if (!c->succeeded) {
-        c->refused = c->w->gives_up && subi_import_was_refused(c->w->state);
+        c->refused = c->w->gives_up && PyErr_ExceptionMatches(PyExc_Exception) &&
+                     subi_import_was_refused(c->w->state);  // not one that is interrupted
         c->failure = (subi_failure){.text = subi_message_none()};
         subi_failure_capture(&c->failure, FAILURE_WITH_EXCEPTION);
     }

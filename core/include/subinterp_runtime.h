@@ -187,7 +187,7 @@ typedef enum subi_make { SUBI_MAKE_FULL, SUBI_MAKE_PLAIN, SUBI_MAKE_TEMPLATE } s
 #define SUBI_MAKES 3
 
 SUBI_EXPORT size_t subi_reserve_limit(void);
-SUBI_EXPORT size_t subi_reserve_count(void);
+SUBI_EXPORT size_t subi_reserve_count(void);  // without templates
 
 // Forgets, too, how many were wanted in advance.
 SUBI_EXPORT void subi_reserve_set_limit(size_t limit);
@@ -201,6 +201,10 @@ SUBI_EXPORT void subi_reserve_attempt_failed(void);
 
 // False: there is no room, and `spare` still belongs to the caller.
 SUBI_EXPORT bool subi_reserve_put(void *spare, subi_make make);
+
+// The same for one that was made in advance, and for a template that was taken to be used.
+SUBI_EXPORT bool subi_reserve_put_made(void *spare, subi_make make);
+SUBI_EXPORT bool subi_reserve_give_back(void *spare);
 
 // The one put last that will do, or NULL. Counts as a closing in progress (see subi_running) until the caller
 // says that it has ended it, or given it to an interpreter that is being made.
@@ -216,6 +220,7 @@ SUBI_EXPORT void *subi_reserve_take_excess(bool all);
 SUBI_EXPORT void subi_reserve_want(subi_make make, size_t number);
 SUBI_EXPORT bool subi_reserve_begin_making(void);  // false: none is wanted, or somebody is at it
 SUBI_EXPORT bool subi_reserve_next(subi_make *make);
+SUBI_EXPORT void subi_reserve_making_failed(void);  // after a few in a row none is asked for
 SUBI_EXPORT void subi_reserve_end_making(void);
 
 // From now on none is made in advance, until as many calls of subi_reserve_resume; waits for the one that is

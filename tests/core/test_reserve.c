@@ -152,8 +152,36 @@ test_wanted(void)
     }
     ok(misses > 1 && misses < 10, "it is enough that there was none %d times", misses);
     must(take() != NULL);
-    chances_taken(100);
+    for (int k = 0; k < 4; k++) {
+        must(subi_reserve_begin_making());
+        subi_reserve_making_failed();
+        subi_reserve_end_making();
+    }
     ok(make_in_advance(SUBI_MAKE_FULL) == 0, "none where attempts fail");
+    subi_reserve_want(SUBI_MAKE_FULL, 1);
+    chances_taken(100);
+    ok(make_in_advance(SUBI_MAKE_FULL) == 1,
+       "until more are wanted; closings that fail do not count");
+    must(take() != NULL);
+    subi_reserve_set_limit(3);
+}
+
+static void
+test_templates(void)
+{
+    subi_make make;
+    subi_reserve_set_limit(3);
+    subi_reserve_want(SUBI_MAKE_TEMPLATE, 1);
+    must(make_in_advance(SUBI_MAKE_TEMPLATE) == 1);
+    ok(subi_reserve_count() == 0 && take() == NULL, "a template is nobody's interpreter");
+    void *template = done_with(subi_reserve_take(SUBI_MAKE_TEMPLATE));
+    for (int k = 0; k < 100; k++) {
+        must(subi_reserve_take(SUBI_MAKE_TEMPLATE) == NULL);
+    }
+    ok(!subi_reserve_begin_making(), "while it is lent no other is made");
+    ok(subi_reserve_give_back(template), "it comes back");
+    ok(!subi_reserve_begin_making() && !subi_reserve_next(&make), "and is the only one");
+    must(done_with(subi_reserve_take_excess(true)) == template);
     subi_reserve_set_limit(3);
 }
 
@@ -241,6 +269,7 @@ main(int argc, char **argv)
     test_failures();
     test_makes();
     test_wanted();
+    test_templates();
     test_pauses();
     test_threads();
     return tap_done();

@@ -147,6 +147,12 @@ def fail_without():
     kind_without()
     raise KeyError("as told")
 
+def go_on_without(send):
+    kind_without()
+    send.send(kind())
+    while True:
+        pass
+
 def initialize():
     import ext
 """
@@ -224,6 +230,31 @@ def test_a_pool_that_chooses_with_futures(pool_tasks: Path) -> None:
     pool = si.InterpreterPoolExecutor(2, isolation="auto", max_tasks_per_child=2)
     assert list(pool.map(kind_with, range(9))) == ["private"] * 9
     pool.submit(kind_with)
+    """
+    )
+    run_script(script, str(pool_tasks))
+
+
+def test_an_interrupted_call_is_not_done_once_more(pool_tasks: Path) -> None:
+    """Though an import was refused, which the call had gone on without."""
+    script = (
+        POOL
+        + """
+    recv, send = si.create_channel()
+    with si.InterpreterPoolExecutor(1, isolation="auto", cancel_running=True) as pool:
+        future = pool.submit(go_on_without, send, timeout=0.3)
+        assert isinstance(future.exception(), TimeoutError)
+        assert recv.recv(10) == "own"
+        future = pool.submit(go_on_without, send)
+        assert recv.recv(10) == "own"
+        assert future.cancel()
+        assert pool.submit(kind).result() == "own"
+    try:
+        recv.recv_nowait()
+    except si.ChannelEmptyError:
+        pass
+    else:
+        raise AssertionError
     """
     )
     run_script(script, str(pool_tasks))

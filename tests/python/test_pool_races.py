@@ -255,6 +255,36 @@ def test_callbacks_that_wait_for_other_calls(pool: InterpreterPoolExecutor) -> N
     assert told == ["two", None, 3]
 
 
+def test_a_callback_that_waits_for_the_caller(pool: InterpreterPoolExecutor) -> None:
+    """Meanwhile the caller's results do not wait for the thread that calls callbacks."""
+    lock, entered = threading.Lock(), threading.Event()
+    slow = pool.submit(time.sleep, 0.2)
+
+    def wait(_: Any) -> None:
+        entered.set()
+        with lock:
+            pass
+
+    with lock:
+        slow.add_done_callback(wait)
+        assert entered.wait(WAIT)
+        with pytest.raises(ValueError, match="invalid literal"):
+            pool.submit(int, "x").result(WAIT)
+        assert pool.submit(fraction, 1).result(WAIT) == fraction(1)
+
+
+def test_a_future_whose_lock_the_caller_has(pool: InterpreterPoolExecutor) -> None:
+    """A finalizer or a signal's handler may run in the middle of add_done_callback()."""
+    called = threading.Event()
+    one: Any = pool.submit(time.sleep, 0.1)
+    with one._condition:  # as in add_done_callback()
+        for _ in range(20):  # whoever waits for these also gets that one
+            pool.submit(time.sleep, 0.02).result(WAIT)
+        assert not one._done_callbacks and one._state != "FINISHED"
+        one._done_callbacks.append(lambda _: called.set())
+    assert called.wait(WAIT)
+
+
 def wait_for_its_interpreter() -> None:
     """Until that of a worker that was given up is gone, too."""
     end = time.monotonic() + WAIT
