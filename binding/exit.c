@@ -326,7 +326,7 @@ at_exit(PyObject *module, PyObject *unused)
 // From os: whoever makes an interpreter in advance, which nobody has asked for now, is not to hold CPython's locks
 // during a fork. CPython takes them after this.
 static PyObject *
-before_fork(PyObject *module, PyObject *unused)
+pause_making(PyObject *module, PyObject *unused)
 {
     Py_BEGIN_ALLOW_THREADS
     subi_reserve_pause(subi_deadline(MAKING_PAUSES));
@@ -335,7 +335,7 @@ before_fork(PyObject *module, PyObject *unused)
 }
 
 static PyObject *
-after_fork_in_parent(PyObject *module, PyObject *unused)
+resume_making(PyObject *module, PyObject *unused)
 {
     subi_reserve_resume();
     Py_RETURN_NONE;
@@ -346,8 +346,8 @@ arm_forks(module_state *state)
 {
     PyObject *os = PyImport_ImportModule("os");
     PyObject *register_at_fork = os != NULL ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
-    PyObject *before = PyObject_GetAttrString(state->module, "_before_fork");
-    PyObject *after = PyObject_GetAttrString(state->module, "_after_fork_in_parent");
+    PyObject *before = PyObject_GetAttrString(state->module, "_pause_making");
+    PyObject *after = PyObject_GetAttrString(state->module, "_resume_making");
     PyObject *handlers = before != NULL && after != NULL
                              ? Py_BuildValue("{sOsO}", "before", before, "after_in_parent", after)
                              : NULL;
@@ -366,8 +366,8 @@ arm_forks(module_state *state)
 }
 
 PyMethodDef subi_exit_functions[] = {
-    {"_before_fork", before_fork, METH_NOARGS, NULL},
-    {"_after_fork_in_parent", after_fork_in_parent, METH_NOARGS, NULL},
+    {"_pause_making", pause_making, METH_NOARGS, NULL},
+    {"_resume_making", resume_making, METH_NOARGS, NULL},
     {"_before_threads_are_joined", before_threads_are_joined, METH_NOARGS, NULL},
     {"_at_exit", at_exit, METH_NOARGS, NULL},
     {NULL},

@@ -12,6 +12,10 @@ import subinterpreters
 
 subinterpreters._install_xxsubinterpreters()  # 3.11 and 3.12 have one, too
 
+# Interpreters that are made in advance at any time are none of what a test leaves behind, or has open. What is
+# tested of them has processes of its own.
+subinterpreters._subinterpreters._pause_making()
+
 
 def whatever_is_open() -> set[str]:
     legacy = importlib.import_module("_xxsubinterpreters")
