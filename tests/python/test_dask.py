@@ -75,7 +75,7 @@ def test_workers_of_a_cluster_have_pools():
         from subinterpreters.dask import InterpreterPoolPlugin
 
         with (
-            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
             Client(cluster) as client,
         ):
             everywhere = list(client.scheduler_info()["workers"])
@@ -116,7 +116,7 @@ def test_a_worker_takes_a_pool():
 
         async def main():
             pool = InterpreterPoolExecutor(1, isolation="private")
-            async with Scheduler(port=0, dashboard_address=None) as scheduler:
+            async with Scheduler(port=0, dashboard_address=":0") as scheduler:
                 async with Worker(scheduler.address, nthreads=1, executor=pool):
                     async with Client(scheduler.address, asynchronous=True) as client:
                         found = await client.gather(client.map(where, range(6)))
