@@ -12,7 +12,7 @@ from typing import Any
 
 import pool_tasks as tasks
 import pytest
-from support import WAIT, run_script, start
+from support import WAIT, not_under_asan, run_script, start
 
 from subinterpreters import InterpreterPoolExecutor, list_all
 
@@ -363,6 +363,7 @@ def test_a_thread_cannot_be_started_once(monkeypatch: pytest.MonkeyPatch) -> Non
     pool.shutdown()
 
 
+@not_under_asan("its allocator does not survive a fork beside other threads")
 def test_the_child_of_a_fork_asks_a_worker() -> None:
     run_script("""
         import os, threading, warnings
