@@ -5,6 +5,7 @@
 
 #include "creation.h"
 #include "lifecycle.h"
+#include "renewal/birth.h"
 #include "thread_state.h"
 #include "tracing.h"
 
@@ -14,6 +15,8 @@ make_one(subi_make make)
 {
     creation *c = calloc(1, sizeof(*c));
     native *n = NULL;
+    uint64_t environment =
+        subi_birth_sum_environment();  // its os.environ is made before it is noted
     if (c != NULL) {
         c->backend = subi_backend_of(SUBI_KIND_OWN);
         c->make = make;
@@ -26,8 +29,9 @@ make_one(subi_make make)
         subi_reserve_making_failed();
     }
     else {
+        bool fits = n->birth == NULL || n->birth->environment == environment;
         subi_thread_state_drop_mine(n);
-        if (subi_reserve_put_made(n, n->make)) {
+        if (fits && subi_reserve_put_made(n, n->make)) {
             return;
         }
     }

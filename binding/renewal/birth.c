@@ -339,8 +339,8 @@ subi_birth_clear_codecs(const birth *b)
     return r < 0 ? -1 : PyCodec_Unregister(b->collect);
 }
 
-static uint64_t
-sum_environment(void)
+uint64_t
+subi_birth_sum_environment(void)
 {
     uint64_t sum = 1;
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
@@ -367,7 +367,7 @@ note(birth *b)
 {
     PyObject *sys_modules = PyImport_GetModuleDict();                          // borrowed
     PyObject *private = PyInterpreterState_GetDict(PyInterpreterState_Get());  // borrowed
-    b->environment = sum_environment();
+    b->environment = subi_birth_sum_environment();
     b->inherited = subi_traces_inherited();
     b->traces = subi_traces_note();
     b->private = private != NULL ? PyDict_Copy(private) : NULL;
@@ -474,5 +474,6 @@ subi_birth_has_atexit_functions(const birth *b)
 bool
 subi_birth_fits_process(const birth *b)
 {
-    return b->environment == sum_environment() && b->inherited == subi_traces_inherited();
+    return b->environment == subi_birth_sum_environment() &&
+           b->inherited == subi_traces_inherited();
 }

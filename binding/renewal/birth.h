@@ -56,6 +56,9 @@ void subi_birth_free(birth *b);
 // exception set.
 int subi_birth_install_main(const birth *b);
 
+// A sum over the process's environment variables, as `environment` is.
+uint64_t subi_birth_sum_environment(void);
+
 // Whether the process is still such that a new interpreter would be born like this one. No thread
 // state.
 bool subi_birth_fits_process(const birth *b);

@@ -43,3 +43,9 @@ subi_renew(native *n)
     (void)n;
     return false;
 }
+
+uint64_t
+subi_birth_sum_environment(void)
+{
+    return 0;
+}
