@@ -13,8 +13,8 @@
 #define GRACE INT64_C(2000000000)  // ns for threads that run or wait when the main thread is done
 #define REACTION      1.0          // seconds for interrupted code to come back
 #define THREADS_END   1.0          // seconds for threads inside interpreters to end
-#define MAKING_PAUSES 1.0          // seconds for the same when the process forks
 #define MAKING_ENDS   10.0         // seconds for an interpreter that is made in advance
+#define MAKING_PAUSES 1.0          // seconds for the same when the process forks
 
 // ---- ending without finalization --------------------------------------------------------------
 

@@ -249,12 +249,6 @@ subi_state_complete(module_state *state)
     return 0;
 }
 
-static PyObject *
-complete(PyObject *module, PyObject *unused)
-{
-    return subi_state_complete(get_state(module)) < 0 ? NULL : Py_NewRef(Py_None);
-}
-
 // The members of the state that are references to Python objects.
 #define FOR_EACH_OBJECT(state, DO)                                                                 \
     DO((state)->getsignal);                                                                        \
@@ -349,7 +343,7 @@ seconds(PyObject *module, PyObject *timeout)
     return subi_parse_timeout(timeout, &unused) < 0 ? NULL : PyNumber_Float(timeout);
 }
 
-// An import that finds the module in sys.modules does not run the package first.
+// For what has been left out.
 static PyObject *
 module_getattr(PyObject *module, PyObject *name)
 {
@@ -367,8 +361,6 @@ module_getattr(PyObject *module, PyObject *name)
 
 static PyMethodDef module_functions[] = {
     {"__getattr__", module_getattr, METH_O, NULL},
-    {"_complete", complete, METH_NOARGS,
-     "_complete()\n--\n\nMake what is left out where only calls are received: for the package."},
     {"_seconds", seconds, METH_O,
      "_seconds(timeout, /)\n--\n\nA time-out that is not None as a float.\n\n"
      "Raises:\n    TypeError, ValueError, OverflowError: it is none."},

@@ -132,24 +132,26 @@ put(void *spare, subi_make make)
     return room;
 }
 
-bool
-subi_reserve_put(void *spare, subi_make make)
+static bool
+put_after(unsigned *failed, void *spare, subi_make make)
 {
     subi__lock_acquire(&lock);
     bool room = put(spare, make);
-    failures = room ? 0 : failures;
+    *failed = room ? 0 : *failed;
     subi__lock_release(&lock);
     return room;
 }
 
 bool
+subi_reserve_put(void *spare, subi_make make)
+{
+    return put_after(&failures, spare, make);
+}
+
+bool
 subi_reserve_put_made(void *spare, subi_make make)
 {
-    subi__lock_acquire(&lock);
-    bool room = put(spare, make);
-    making_failures = room ? 0 : making_failures;
-    subi__lock_release(&lock);
-    return room;
+    return put_after(&making_failures, spare, make);
 }
 
 bool

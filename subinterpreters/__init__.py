@@ -12,10 +12,7 @@
 
 import sys
 
-from subinterpreters import _subinterpreters
-
-_subinterpreters._complete()  # a call may have made it before, in part
-
+from subinterpreters import _subinterpreters as _subinterpreters  # a call may have made it before
 from subinterpreters._subinterpreters import (
     BoundedSemaphore,
     ChannelClosedError,

@@ -20,8 +20,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from subinterpreters import (
-    _calls,
-)  # its hook for the process's end comes before ours, so it is called later
+    _calls,  # its hook for the process's end comes before ours, so it is called later
+    _progress,
+)
 from subinterpreters._subinterpreters import (
     Interpreter,
     InterpreterError,
@@ -489,7 +490,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         if timeout is not None:
             timeout = _seconds(timeout)
         if progress is not None:
-            _check_progress(progress)
+            _progress.check(progress)
         source: Any = zip(*iterables, strict=False)
         items = list(source if buffersize is None else itertools.islice(source, buffersize))
         size, source = len(items), itertools.chain(items, source)
@@ -514,7 +515,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         return (
             results
             if progress is None
-            else _show(results, progress, size if buffersize is None else None)
+            else _progress.show(results, progress, size if buffersize is None else None)
         )
 
     def _map_futures(
@@ -608,61 +609,6 @@ def _check_isolation(isolation: Any) -> None:
     _text("isolation", isolation)
     if isolation not in ISOLATIONS:
         raise ValueError(f"isolation must be one of {ISOLATIONS} or None, got {isolation!r}")
-
-
-def _check_progress(progress: Any) -> None:
-    if progress is not True and not callable(progress):
-        raise TypeError(f"progress must be True, None or a function, got {progress!r}")
-
-
-def _reporter(
-    progress: Any, total: int | None
-) -> tuple[Callable[[int], object], Callable[[], object]]:
-    """Return what to call with a number of calls that have ended, and what at the end."""
-    if callable(progress):
-        return progress, lambda: None
-    with suppress(ImportError):
-        from tqdm.auto import tqdm
-
-        bar = tqdm(total=total)
-        return bar.update, bar.close
-    try:
-        from rich.progress import Progress
-    except ImportError:
-        raise ImportError("progress=True needs tqdm or rich") from None
-    shown = Progress()
-    task = shown.add_task("", total=total)
-    shown.start()
-    return (lambda count: shown.advance(task, count)), shown.stop
-
-
-def _show(results: Any, progress: Any, total: int | None) -> Iterator[Any]:
-    """Return an iterator over the results that tells of calls as they end."""
-    report, stop = _reporter(progress, total)
-
-    def iterator() -> Iterator[Any]:
-        told = 0
-        try:
-            while True:
-                while not results.wait():
-                    told += _report(report, results.finished - told)
-                told += _report(report, results.finished - told)
-                try:
-                    result = next(results)
-                except StopIteration:
-                    return
-                yield result
-        finally:
-            results.close()
-            stop()
-
-    return iterator()
-
-
-def _report(report: Callable[[int], object], count: int) -> int:
-    if count > 0:
-        report(count)
-    return count
 
 
 def _processors() -> int:

@@ -293,21 +293,12 @@ def wait_for_its_interpreter() -> None:
         time.sleep(0.01)
 
 
-def test_a_worker_that_is_given_up_is_not_waited_for() -> None:
+@pytest.mark.parametrize("when", ["before the end", "after it"])
+def test_a_worker_that_is_given_up_is_not_waited_for(when: str) -> None:
     pool = InterpreterPoolExecutor(1)
     future = pool.submit(tasks.sleep, 3, timeout=0.1)
-    with pytest.raises(TimeoutError):
-        future.result(WAIT)
-    begin = time.monotonic()
-    pool.shutdown()
-    assert time.monotonic() - begin < 1.5
-    wait_for_its_interpreter()
-
-
-def test_a_worker_is_given_up_after_the_end() -> None:
-    pool = InterpreterPoolExecutor(1)
-    future = pool.submit(tasks.sleep, 3, timeout=0.1)
-    pool.shutdown(wait=False)
+    if when == "after it":
+        pool.shutdown(wait=False)
     with pytest.raises(TimeoutError):
         future.result(WAIT)
     begin = time.monotonic()

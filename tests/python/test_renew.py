@@ -331,6 +331,7 @@ def test_noting_that_fails_leaves_nothing():
 
 def test_limit():
     script = """
+        si._subinterpreters._pause_making()  # none is to take their places
         assert si.get_reserve_limit() >= 4
         si.set_reserve_limit(0)
         assert si.get_reserve_limit() == 0
@@ -340,7 +341,7 @@ def test_limit():
         for interp in interps:
             interp.close()
         again = [si.create() for _ in range(4)]
-        assert marks & {identity(interp) for interp in again}  # one may have been made in advance
+        assert len(marks & {identity(interp) for interp in again}) >= 2
         for wrong, error in (-1, ValueError), (257, ValueError), (1.5, TypeError), ("1", TypeError):
             try:
                 si.set_reserve_limit(wrong)
