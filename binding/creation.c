@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "advance.h"
 #include "exit.h"
 #include "import_error.h"
 #include "inheritance.h"
@@ -11,6 +10,7 @@
 #include "renewal/birth.h"
 #include "runtime.h"
 #include "site.h"
+#include "spares.h"
 #include "thread_state.h"
 #include "tracing.h"
 

@@ -11,11 +11,9 @@
 #include "codec/codec.h"
 #include "creation.h"
 #include "errors.h"
-#include "exit.h"
 #include "import_error.h"
 #include "lifecycle.h"
 #include "registry.h"
-#include "runtime.h"
 #include "stats.h"
 
 typedef struct interpreter {
@@ -569,92 +567,6 @@ get_main(PyObject *module, PyObject *unused)
     return self;
 }
 
-PyDoc_STRVAR(
-    set_reserve_limit_doc,
-    "set_reserve_limit(limit, /)\n--\n\n"
-    "Set how many interpreters the process keeps ready for create(): closed ones that can be used\n"
-    "again, and some that are made in advance, in the background.\n\n"
-    "A closed interpreter of kind 'own' is reset to the state it was made in. Only when every\n"
-    "object that the collector knows is proved to be as it was, and no other is left, create()\n"
-    "may return it as a new one. When create() has found none a few times, one more is made in\n"
-    "advance; see also warm_reserve(). At first the limit is two for each processor, at least four.\n\n"
-    "Args:\n"
-    "    limit: an int, 0 to 256. 0 turns it off. Those that are kept and too many are ended.\n\n"
-    "Raises:\n"
-    "    TypeError, ValueError: limit is not as above.");
-
-// 0 to SUBI_RESERVE_MAX. -1 with an exception.
-static int
-parse_number(const char *argument, PyObject *arg, size_t *parsed)
-{
-    PyObject *number = PyNumber_Index(arg);
-    if (number == NULL) {
-        return -1;
-    }
-    int overflow;
-    long n = PyLong_AsLongAndOverflow(number, &overflow);
-    bool fits = overflow == 0 && n >= 0 && (size_t)n <= SUBI_RESERVE_MAX;
-    PyObject *text = !fits ? subi_int_text(number) : NULL;
-    Py_DECREF(number);
-    if (text != NULL) {
-        PyErr_Format(PyExc_ValueError, "%s must be 0 to %zu, got %U", argument, SUBI_RESERVE_MAX,
-                     text);
-        Py_DECREF(text);
-    }
-    *parsed = (size_t)n;
-    return fits ? 0 : -1;
-}
-
-static PyObject *
-set_reserve_limit(PyObject *module, PyObject *arg)
-{
-    size_t limit;
-    if (parse_number("limit", arg, &limit) < 0) {
-        return NULL;
-    }
-    subi_reserve_set_limit(limit);
-    subi_lifecycle_trim_reserve(false);
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-get_reserve_limit(PyObject *module, PyObject *unused)
-{
-    return PyLong_FromSize_t(subi_reserve_limit());
-}
-
-PyDoc_STRVAR(
-    warm_reserve_doc,
-    "warm_reserve(count, /)\n--\n\n"
-    "Have interpreters of kind 'own' made in advance, in the background: create() then takes\n"
-    "microseconds. Before CPython 3.13, where there is no reserve, nothing happens.\n\n"
-    "Args:\n"
-    "    count: an int, 0 to 256: so many are kept ready from now on, if the limit of the reserve\n"
-    "        allows it. One that is taken is made anew. It never gets less but with\n"
-    "        set_reserve_limit().\n\n"
-    "Raises:\n"
-    "    TypeError, ValueError: count is not as above.");
-
-static PyObject *
-warm_reserve(PyObject *module, PyObject *arg)
-{
-    size_t count;
-    if (parse_number("count", arg, &count) < 0 || subi_exit_arm(get_state(module)) < 0) {
-        return NULL;
-    }
-    subi_reserve_want(SUBI_MAKE_FULL, count);
-    Py_BEGIN_ALLOW_THREADS
-    subi_host_runtime()->advance();
-    Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-get_reserve_count(PyObject *module, PyObject *unused)
-{
-    return PyLong_FromSize_t(subi_reserve_count());
-}
-
 static PyObject *
 is_shareable(PyObject *module, PyObject *obj)
 {
@@ -675,13 +587,6 @@ PyMethodDef subi_interp_functions[] = {
      "is_shareable(obj, /)\n--\n\n"
      "Whether concurrent.interpreters would call obj shareable: None, bool, int, float, bytes,\n"
      "str, memoryview, handles of this package, and tuples of these. Much more can be sent."},
-    {"set_reserve_limit", set_reserve_limit, METH_O, set_reserve_limit_doc},
-    {"get_reserve_limit", get_reserve_limit, METH_NOARGS,
-     "get_reserve_limit()\n--\n\n"
-     "How many interpreters the process keeps ready at most: an int, see set_reserve_limit()."},
-    {"warm_reserve", warm_reserve, METH_O, warm_reserve_doc},
-    {"get_reserve_count", get_reserve_count, METH_NOARGS,
-     "get_reserve_count()\n--\n\nHow many interpreters are ready for create() to use: an int."},
     {"create", (PyCFunction)(void (*)(void))create, METH_VARARGS | METH_KEYWORDS, create_doc},
     {"list_all", list_all, METH_NOARGS,
      "list_all()\n--\n\nA list of the Interpreters of this process that are open, the main one first."},

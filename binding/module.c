@@ -19,6 +19,7 @@
 #include "remedies.h"
 #include "runtime.h"
 #include "select.h"
+#include "spares.h"
 #include "state.h"
 #include "sync/sync.h"
 #include "tracing.h"
@@ -237,6 +238,7 @@ subi_state_complete(module_state *state)
         subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 ||
         subi_pool_type_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
+        PyModule_AddFunctions(module, subi_spares_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||
         PyModule_AddFunctions(module, subi_queue_functions) < 0 ||
         PyModule_AddFunctions(module, subi_select_functions) < 0 ||

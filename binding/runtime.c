@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "runtime.h"
 
-#include "advance.h"
 #include "blocking.h"
 #include "creation.h"
 #include "interrupt.h"
 #include "lifecycle.h"
 #include "linger.h"
 #include "private/start.h"
+#include "spares.h"
 #include "thread_state.h"
 
 const runtime subi_runtime = {

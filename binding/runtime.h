@@ -28,7 +28,7 @@ typedef struct runtime {
     int (*start)(native *n, subi_interp *record, const struct settings *settings, char *error,
                  size_t size);
 
-    // In the main runtime: see advance.h.
+    // In the main runtime: see spares.h.
     void (*advance)(void);
 
     // Of the main runtime: the file that the module is in; NULL: not known.

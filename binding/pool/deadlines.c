@@ -2,6 +2,7 @@
 #include "deadlines.h"
 
 #include "interrupt.h"
+#include "outcome.h"
 
 #define GRACE       INT64_C(1000000000)  // ns that interrupted code has to come back
 #define FIRST_PAUSE INT64_C(5000000)     // ns until it is interrupted again

@@ -3,6 +3,7 @@
 
 #include "blocking.h"
 #include "deadlines.h"
+#include "outcome.h"
 
 typedef struct task_object {
     PyObject_HEAD
