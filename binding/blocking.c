@@ -5,6 +5,7 @@
 
 #include "backend.h"
 #include "interrupt.h"
+#include "pending_signals.h"
 #include "runtime.h"
 
 // 1: there is one; 0: there is none; -1 with an exception.
@@ -76,7 +77,7 @@ bool
 subi_handle_signals_here(native *n)
 {
     PyEval_RestoreThread(n->outer);
-    bool raised = PyErr_CheckSignals() < 0;
+    bool raised = subi_signals_handle() < 0;
     if (raised) {
         // an earlier one that is still kept has already made the run end; the newer replaces it
         Py_XSETREF(n->signal, PyErr_GetRaisedException());
@@ -112,7 +113,7 @@ subi_check_signals(module_state *state)
         PyErr_SetNone(PyExc_KeyboardInterrupt);
         return -1;
     }
-    return n == NULL ? PyErr_CheckSignals() : 0;
+    return n == NULL ? subi_signals_handle() : 0;
 }
 
 #define REAPER_VISIT INT64_C(100000000)  // ns: more than what one takes

@@ -12,6 +12,7 @@
 #include "interp_type.h"
 #include "legacy/ids.h"
 #include "lifecycle.h"
+#include "pending_signals.h"
 #include "pool/pool_type.h"
 #include "private/private.h"
 #include "private/start.h"
@@ -215,6 +216,7 @@ module_exec(PyObject *module)
     state->self_id = subi_interp_id(state->self);
     if (!subi_private_is_here()) {
         subi_host_set(&subi_runtime);
+        subi_signals_init();
         note_module_file(module);
     }
     if (subi_remedies_init() < 0 || subi_tracing_guard(state) < 0 ||

@@ -6,8 +6,8 @@
 #include "blocking.h"
 #include "codec/codec.h"
 #include "codec/function.h"
-#include "import_locks.h"
 #include "interrupt.h"
+#include "interrupted_imports.h"
 #include "lifecycle.h"
 #include "output.h"
 #include "pool/worker.h"
@@ -193,7 +193,7 @@ clean_up(subi_interp *i, native *n)
     subi_exports_drain(i);
     subi_interrupt_drop();
     if (n->interrupted) {
-        subi_import_locks_release();
+        subi_interrupted_imports_unlock();
     }
 }
 

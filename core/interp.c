@@ -9,6 +9,7 @@
 #include "lock.h"
 #include "platform.h"
 #include "process.h"
+#include "signals.h"
 #include "subinterp_runtime.h"
 #include "sync.h"
 #include "table.h"
@@ -356,7 +357,7 @@ wait_for_change(subi_interp *i, int64_t deadline)
     uint32_t seen = atomic_load(&i->changes);
     i->waiters++;
     subi__lock_release(&i->lock);
-    subi_result r = subi__futex_wait(&i->changes, seen, deadline);
+    subi_result r = subi__signals_wait(&i->changes, seen, deadline);
     subi__lock_acquire(&i->lock);
     i->waiters--;
     return r;

@@ -4,6 +4,7 @@
 #include "notify.h"
 #include "platform.h"
 #include "process.h"
+#include "signals.h"
 #include "thread.h"
 
 // Values of the word of a wait. A waiter that still spins needs no system call to be woken.
@@ -194,7 +195,7 @@ sleep_on(subi__wait *w, int64_t deadline)
         return r;
     }
     while (!is_woken(w) && r == SUBI_OK) {
-        r = subi__futex_wait(&w->word, ASLEEP, deadline);
+        r = subi__signals_wait(&w->word, ASLEEP, deadline);
         word = atomic_load(&w->word);
         r = word == DISTURBED ? SUBI_INTERRUPTED : r;
     }

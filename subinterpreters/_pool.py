@@ -181,7 +181,7 @@ class _Workers:
     def _work(self) -> None:
         lost = False
         try:
-            while (how := self._live()) in ("used up", "refused"):
+            while (how := self._live()) in ("used up", "refused", "spoilt"):
                 pass
             lost = how == "given up"
         except BaseException as error:  # noqa: BLE001

@@ -417,7 +417,8 @@ PyDoc_STRVAR(
     "        kind 'own' are left for one that does not give up.\n\n"
     "Returns:\n"
     "    'closed': there will be no more tasks; 'used up': it has performed as many as it may;\n"
-    "    'given up': it did not react to being interrupted; 'refused': it has left a call.\n\n"
+    "    'given up': it did not react to being interrupted; 'refused': it has left a call;\n"
+    "    'spoilt': an import was interrupted, so its modules are not what they should be.\n\n"
     "Raises:\n    ExecutionFailed: the interpreter is being closed.");
 
 static PyObject *
@@ -460,7 +461,7 @@ pool_work(PyObject *self, PyObject *args)
     }
     bool raised = r.outcome == RUN_RAISED;
     subi_run_fini(&r);
-    static const char *const ends[] = {"closed", "used up", "given up", "refused"};
+    static const char *const ends[] = {"closed", "used up", "given up", "refused", "spoilt"};
     return raised ? NULL : PyUnicode_FromString(ends[order.end]);
 }
 

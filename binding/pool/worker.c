@@ -6,6 +6,7 @@
 #include "blocking.h"
 #include "codec/codec.h"
 #include "import_error.h"
+#include "interrupted_imports.h"
 #include "job.h"
 #include "run.h"
 
@@ -23,6 +24,7 @@ typedef struct worker {
     pool *pool;
     uint64_t left;  // calls it may perform
     bool gives_up;  // see worker_order
+    bool spoilt;    // see WORKER_SPOILT
     known_callees callees;
 } worker;
 
@@ -82,6 +84,9 @@ static void
 perform(worker *w, one_call *c)
 {
     subi_run_task(w->interp, perform_call, c);
+    if (w->n->interrupted) {
+        w->spoilt = w->spoilt || subi_interrupted_imports_left_parts();
+    }
     if (c->refused) {
         return;
     }
@@ -179,11 +184,13 @@ store(item *it, one_call *c)
     }
 }
 
-// False: some were returned.
+// False: this worker cannot do all of them, and has returned some.
 static bool
 perform_items(worker *w, job *j, size_t first, size_t n)
 {
-    for (size_t k = first; k < first + n && !w->n->exiting; k++) {
+    size_t k = first, end = first + n;
+    bool refused = false;
+    for (; k < end && !w->n->exiting && !w->spoilt; k++) {
         item *it = subi_job_item(j, k);
         if (it->message.tag == SUBI_TAG_NONE) {
             subi_job_finish(j, k, ITEM_FAILED);  // it could not be sent
@@ -193,15 +200,16 @@ perform_items(worker *w, job *j, size_t first, size_t n)
         perform(w, &c);
         if (c.refused) {
             subi_failure_fini(&c.failure);
-            for (; k < first + n; k++) {
-                subi_job_return(j, k);
-            }
-            return false;
+            refused = true;
+            break;
         }
         store(it, &c);
         subi_job_finish(j, k, c.succeeded ? ITEM_SUCCEEDED : ITEM_FAILED);
     }
-    return true;
+    for (; k < end && !w->n->exiting; k++) {
+        subi_job_return(j, k);
+    }
+    return !refused;
 }
 
 static size_t
@@ -239,7 +247,7 @@ work_on(worker *w, job *j, uint64_t most, bool *refused)
         }
         now = subi_now();
         last = (now - before) / (int64_t)n;
-        if ((most > 0 && w->left == 0) ||
+        if (w->spoilt || (most > 0 && w->left == 0) ||
             (now - begin > TURN && subi_channel_count(w->pool->tasks) > 0)) {
             return false;
         }
@@ -254,7 +262,7 @@ perform_job(worker *w, task *t, uint64_t most)
     bool refused = false;
     while (!work_on(w, t->job, most, &refused)) {
         subi_message m = subi_task_message(t);
-        bool leaves = refused || (most > 0 && w->left == 0);
+        bool leaves = refused || w->spoilt || (most > 0 && w->left == 0);
         if (subi_pool_send(w->pool->tasks, t) == SUBI_OK ||
             (leaves && subi_channel_put_back(w->pool->tasks, &m) == SUBI_OK)) {
             return refused;
@@ -325,8 +333,8 @@ serve(worker *w, worker_order *order)
             order->end = WORKER_REFUSED;
             return 0;
         }
-        if (given_up || (order->most > 0 && w->left == 0)) {
-            order->end = given_up ? WORKER_GIVEN_UP : WORKER_USED_UP;
+        if (given_up || w->spoilt || (order->most > 0 && w->left == 0)) {
+            order->end = given_up ? WORKER_GIVEN_UP : w->spoilt ? WORKER_SPOILT : WORKER_USED_UP;
             return 0;
         }
     }

@@ -12,6 +12,7 @@ typedef enum worker_end {
     WORKER_USED_UP,   // it has performed as many as it may
     WORKER_GIVEN_UP,  // it did not react, and another one has its place
     WORKER_REFUSED,   // a call needs an extension module that cannot be imported in its interpreter
+    WORKER_SPOILT,    // a call was interrupted while it imported a package, parts of which are left
 } worker_end;
 
 // What a run is to do as a worker; see run.h.

@@ -316,6 +316,16 @@ SUBI_EXPORT subi_result subi_cache_size(uint64_t *size, size_t *count);
 // are loaded somewhere stay loaded. SUBI_NOT_FOUND; SUBI_NOMEM: some are left.
 SUBI_EXPORT subi_result subi_cache_clear(void);
 
+// ---- signals -------------------------------------------------------------------------------
+
+// What tells whether signals have come that the initial thread is to handle, and has not yet; to be called at any
+// time, without any lock. Waits on that thread then end with SUBI_INTERRUPTED for signals that came before the
+// thread slept, too, not just for those that end the sleep itself.
+SUBI_EXPORT void subi_signals_set(bool (*are_pending)(void));
+
+// By the initial thread: it cannot handle now what is pending, and does not want to be told again.
+SUBI_EXPORT void subi_signals_leave(void);
+
 // ---- the foreground ------------------------------------------------------------------------
 
 // The runs on the thread that the process began with. It is there that Python handles signals, but not

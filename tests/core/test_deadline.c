@@ -153,6 +153,67 @@ test_signals_and_messages(void)
     subi_channel_drop(w.channel);
 }
 
+// ---- signals that came before the sleep --------------------------------------------------------
+
+static atomic_bool pending;
+static atomic_int looked;
+
+static bool
+are_pending(void)
+{
+    atomic_fetch_add(&looked, 1);
+    return atomic_load(&pending);
+}
+
+static void *
+let_one_come(void *arg)
+{
+    subi_channel *c = arg;
+    await_waiting(c, SUBI_RECV, 1);
+    await(atomic_load(&looked) > 3);  // it has been asleep for some time
+    atomic_store(&pending, true);     // what nobody wakes the thread for
+    return NULL;
+}
+
+static void
+test_pending(void)
+{
+    subi_channel *c = new_channel(SUBI_RENDEZVOUS);
+    waiter w = {.channel = c};
+    subi_signals_set(are_pending);
+
+    atomic_store(&pending, true);
+    ok(recv_until(c, SUBI_FOREVER) == SUBI_INTERRUPTED, "a signal that came before");
+    ok(recv_until(c, SUBI_TRY) == SUBI_EMPTY, "which a try does not care for");
+    pthread_t t = tap_thread(wait_forever, &w);
+    await_waiting(c, SUBI_RECV, 1);
+    ok(send_until(c, SUBI_FOREVER) == SUBI_OK, "nor one that need not wait");
+    tap_join(t);
+    ok(w.result == SUBI_OK, "nor another thread");
+
+    subi_signals_leave();
+    int64_t start = subi_now();
+    ok(recv_until(c, start + 20 * MS) == SUBI_TIMEOUT && subi_now() - start >= 20 * MS,
+       "one that is left");
+    atomic_store(&pending, false);
+    ok(recv_until(c, subi_now() + 20 * MS) == SUBI_TIMEOUT, "none");
+    atomic_store(&pending, true);
+    ok(recv_until(c, SUBI_FOREVER) == SUBI_INTERRUPTED, "the next one after one that was left");
+
+    atomic_store(&pending, false);
+    atomic_store(&looked, 0);
+    t = tap_thread(let_one_come, c);
+    ok(recv_until(c, SUBI_FOREVER) == SUBI_INTERRUPTED, "one in the moment of falling asleep");
+    tap_join(t);
+    ok(peek_waiting(c, SUBI_RECV) == 0, "no node is left behind");
+    atomic_store(&pending, false);
+    atomic_store(&looked, 0);
+    must(recv_until(c, subi_now() + 300 * MS) == SUBI_TIMEOUT);
+    ok(atomic_load(&looked) < 16, "looked for %d times in 300 ms", atomic_load(&looked));
+    subi_signals_set(NULL);
+    subi_channel_drop(c);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -165,5 +226,6 @@ main(int argc, char **argv)
     test_signal(SUBI_RECV);
     test_signal(SUBI_SEND);
     test_signals_and_messages();
+    test_pending();
     return tap_done();
 }

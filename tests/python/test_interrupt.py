@@ -803,6 +803,47 @@ def test_ctrl_c_wakes_the_main_thread_at_once(kind: str) -> None:
     run_script(BEGIN + function + PROMPT, kind)
 
 
+SIGNALLED = """
+import random
+
+class Signalled(Exception):
+    pass
+
+def handle(number, frame):
+    raise Signalled
+
+def send():
+    while go.recv():
+        until = time.perf_counter() + random.random() * 2e-5
+        while time.perf_counter() < until:
+            pass
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+signal.signal(signal.SIGUSR1, handle)
+go, tell_go = si.create_channel()
+lock = si.Lock()
+lock.acquire()
+waits = [si.create_queue().get, nobody.recv, lambda timeout: lock.acquire(timeout=timeout)]
+thread = threading.Thread(target=send)
+thread.start()
+for n in range(3000):
+    try:
+        tell_go.send(True)
+        waits[n % 3](timeout=10)
+    except Signalled:
+        pass
+    else:
+        raise AssertionError
+tell_go.send(False)
+thread.join()
+"""
+
+
+def test_signals_that_come_before_it_sleeps() -> None:
+    """None waits for the next one; tests/core/test_deadline.c has the exact moments."""
+    run_script(BEGIN + SIGNALLED, YIELDING_KINDS[0])
+
+
 LEAVES = """
 running, tell_running = si.create_channel()
 interp.prepare_main(running=tell_running)

@@ -3,6 +3,8 @@
 
 import collections
 import fractions
+import importlib
+import pathlib
 import sys
 import threading
 import time
@@ -318,6 +320,55 @@ def test_many_time_outs(pool: InterpreterPoolExecutor) -> None:
 
     submit(100)
     assert submit(8000) < 16 * submit(1000) + 0.5
+
+
+def import_package(folder: str) -> list[str]:
+    sys.path.insert(0, folder)
+    return list(importlib.import_module("subi_half_there").__all__)
+
+
+def interrupt(number: int) -> None:
+    (interp,) = (each for each in list_all() if each.id == number)
+    interp.interrupt()
+
+
+@pytest.mark.parametrize("how", ["cancel", "interrupt a map"])
+def test_an_import_is_interrupted(tmp_path: pathlib.Path, how: str) -> None:
+    """The next call does not meet the parts of a package whose import did not come to its end."""
+    begun, goes_on = tmp_path / "begun", tmp_path / "goes on"
+    package = tmp_path / "subi_half_there"
+    package.mkdir()
+    (package / "part.py").write_text("__all__ = ['x']\nx = 1\n")
+    (package / "__init__.py").write_text(
+        "import pathlib\n"
+        "from .part import *\n"
+        f"pathlib.Path({str(begun)!r}).touch()\n"
+        f"while not pathlib.Path({str(goes_on)!r}).exists(): pass\n"
+        "__all__ = part.__all__\n"  # it is the import of part that binds this name
+    )
+    with InterpreterPoolExecutor(1, cancel_running=how == "cancel") as pool:
+        worker = pool.submit(tasks.where).result(WAIT)
+        first, *others = (
+            [pool.submit(import_package, str(tmp_path)) for _ in range(3)]
+            if how == "cancel"
+            else [pool.map(import_package, [str(tmp_path)] * 3, chunksize=3)]
+        )
+        while not begun.exists():
+            time.sleep(0.001)
+        begun.unlink()
+        if isinstance(first, Future):
+            assert first.cancel()
+        else:
+            interrupt(worker)
+        while not begun.exists():  # once more, by who comes next
+            time.sleep(0.001)
+        goes_on.touch()
+        if isinstance(first, Future):
+            assert [each.result(WAIT) for each in others] == [["x"], ["x"]]
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                next(first)
+        assert pool.submit(tasks.where).result(WAIT) != worker
 
 
 def test_what_is_sent_is_free_when_it_is_done(pool: InterpreterPoolExecutor) -> None:

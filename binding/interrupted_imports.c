@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "import_locks.h"
-
-#include <stdbool.h>
+#include "interrupted_imports.h"
 
 #include "compat.h"
 
@@ -95,7 +93,7 @@ imported(const char *name)
 }
 
 void
-subi_import_locks_release(void)
+subi_interrupted_imports_unlock(void)
 {
     PyObject *importlib = imported("_frozen_importlib"), *imp = imported("_imp");
     if (importlib != NULL) {
@@ -107,4 +105,31 @@ subi_import_locks_release(void)
     Py_XDECREF(imp);
     Py_XDECREF(importlib);
     PyErr_Clear();
+}
+
+// Whether the name is that of a module of a package, and the package is not there.
+static bool
+is_part_without_whole(PyObject *name, PyObject *modules)
+{
+    Py_ssize_t length = PyUnicode_Check(name) ? PyUnicode_GET_LENGTH(name) : 0;
+    Py_ssize_t dot = length > 0 ? PyUnicode_FindChar(name, '.', 0, length, -1) : -1;
+    PyObject *package = dot > 0 ? PyUnicode_Substring(name, 0, dot) : NULL;
+    bool missing = package != NULL && PyDict_Contains(modules, package) == 0;
+    Py_XDECREF(package);
+    PyErr_Clear();
+    return missing;
+}
+
+bool
+subi_interrupted_imports_left_parts(void)
+{
+    PyObject *modules = PyImport_GetModuleDict();  // borrowed
+    PyObject *names = PyDict_Check(modules) ? PyDict_Keys(modules) : NULL;
+    bool found = false;
+    for (Py_ssize_t k = 0; names != NULL && k < PyList_GET_SIZE(names) && !found; k++) {
+        found = is_part_without_whole(PyList_GET_ITEM(names, k), modules);
+    }
+    Py_XDECREF(names);
+    PyErr_Clear();
+    return found;
 }
