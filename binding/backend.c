@@ -2,6 +2,7 @@
 #include "backend.h"
 
 #include "creation.h"
+#include "errors.h"
 #include "isolation.h"
 #include "lifecycle.h"
 #include "private/private.h"
@@ -134,7 +135,7 @@ subi_backend_find(module_state *state, const char *name)
         if (b->create != NULL) {
             return b;
         }
-        PyErr_Format(state->InterpreterError,
+        PyErr_Format(subi_error(state, InterpreterError),
                      "isolation='%s' needs CPython 3.12 or newer (PEP 684), and this is %s: use "
                      "isolation='private'",
                      name, PY_VERSION);

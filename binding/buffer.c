@@ -2,6 +2,7 @@
 #include "buffer.h"
 
 #include "buffer_type.h"
+#include "errors.h"
 #include "exit.h"
 
 // ---- the export: runs in the interpreter that has the memory, or on the core's reaper ----------
@@ -55,7 +56,7 @@ static int
 refuse(module_state *state, PyObject *obj, const char *why)
 {
     PyObject *cause = PyErr_GetRaisedException();
-    PyErr_Format(state->NotShareableError,
+    PyErr_Format(subi_error(state, NotShareableError),
                  "%.200s object cannot be sent to another interpreter: %s", Py_TYPE(obj)->tp_name,
                  why);
     if (cause != NULL) {

@@ -326,10 +326,7 @@ static PyType_Spec shared_buffer_spec = {
 };
 
 int
-subi_buffer_type_init(PyObject *module, module_state *state)
+subi_buffer_type_make(module_state *state)
 {
-    state->shared_buffer_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &shared_buffer_spec, NULL);
-    return state->shared_buffer_type != NULL ? PyModule_AddType(module, state->shared_buffer_type)
-                                             : -1;
+    return subi_type_make(state, &state->shared_buffer_type, &shared_buffer_spec);
 }

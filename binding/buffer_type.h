@@ -8,7 +8,8 @@
 #include "buffer.h"
 #include "state.h"
 
-int subi_buffer_type_init(PyObject *module, module_state *state);
+// Makes the type and adds it to the module, unless it is there. -1 with an exception.
+int subi_buffer_type_make(module_state *state);
 
 // A new memoryview of the memory that the segment keeps; `rest` is what follows the layout in the
 // message. NULL with an exception set.

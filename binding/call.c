@@ -318,7 +318,8 @@ subi_interpreter_interrupt(PyObject *self, PyObject *args)
         return subi_raise_interp(state, SUBI_FORKED, subi_interp_id(i));
     }
     if (!subi_lifecycle_is_ours(i)) {
-        return PyErr_Format(state->InterpreterError, "interpreter %lld was not made by create()",
+        return PyErr_Format(subi_error(state, InterpreterError),
+                            "interpreter %lld was not made by create()",
                             (long long)subi_interp_id(i));
     }
     switch (subi_interp_state(i)) {

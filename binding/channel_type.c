@@ -547,16 +547,9 @@ PyMethodDef subi_channel_functions[] = {
 };
 
 int
-subi_channel_type_init(PyObject *module, module_state *state)
+subi_channel_types_make(module_state *state)
 {
-    state->recv_channel_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &recv_channel_spec, NULL);
-    state->send_channel_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &send_channel_spec, NULL);
-    if (state->recv_channel_type == NULL || state->send_channel_type == NULL ||
-        PyModule_AddType(module, state->recv_channel_type) < 0 ||
-        PyModule_AddType(module, state->send_channel_type) < 0) {
-        return -1;
-    }
-    return 0;
+    return subi_type_make(state, &state->recv_channel_type, &recv_channel_spec) < 0
+               ? -1
+               : subi_type_make(state, &state->send_channel_type, &send_channel_spec);
 }

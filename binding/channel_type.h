@@ -10,7 +10,8 @@
 #define SUBI_HANDLE_RECV_CHANNEL 'r'
 #define SUBI_HANDLE_SEND_CHANNEL 's'
 
-int subi_channel_type_init(PyObject *module, module_state *state);
+// Makes the types and adds them to the module, unless they are there. -1 with an exception.
+int subi_channel_types_make(module_state *state);
 
 extern PyMethodDef subi_channel_functions[];
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "errors.h"
 #include "exit.h"
 #include "import_error.h"
 #include "inheritance.h"
@@ -270,8 +271,8 @@ make_native(module_state *state, const backend *b, subi_make make, subi_interp *
         Py_END_ALLOW_THREADS
         result = c->result;
         if (result < 0) {
-            PyErr_Format(state->InterpreterError, "the interpreter could not be made: %s",
-                         c->error);
+            PyErr_Format(subi_error(state, InterpreterError),
+                         "the interpreter could not be made: %s", c->error);
         }
     }
     subi_message_fini(&c->inheritance);
@@ -287,7 +288,7 @@ raise_not_made(module_state *state, subi_result r)
         PyErr_NoMemory();
     }
     else {
-        PyErr_SetString(state->InterpreterError,
+        PyErr_SetString(subi_error(state, InterpreterError),
                         "the interpreter could not be made: the process is ending");
     }
 }

@@ -60,6 +60,18 @@ field_of(module_state *state, size_t offset)
     return (PyObject **)((char *)state + offset);
 }
 
+static const struct exception *
+find(size_t field)
+{
+    const struct exception *e = exceptions;
+    while (e->field != field) {
+        e++;
+    }
+    return e;
+}
+
+static PyObject *class_of(module_state *state, const struct exception *e);
+
 static PyObject *
 base_of(module_state *state, size_t base)
 {
@@ -71,42 +83,51 @@ base_of(module_state *state, size_t base)
     case BASE_TYPE_ERROR:
         return PyExc_TypeError;
     default:
-        return *field_of(state, base);
+        return class_of(state, find(base));
     }
 }
 
-static int
-init(PyObject *module, module_state *state, bool publics)
+// Borrowed. NULL with an exception. To make one takes 20 us, and most interpreters need none.
+static PyObject *
+class_of(module_state *state, const struct exception *e)
 {
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(exceptions); i++) {
-        const struct exception *e = &exceptions[i];
-        bool is_public = e->name[0] != '_';
-        if (is_public != publics) {
-            continue;
-        }
-        PyObject *cls = PyErr_NewExceptionWithDoc(e->name, e->doc, base_of(state, e->base), NULL);
-        if (cls == NULL) {
-            return -1;
-        }
-        *field_of(state, e->field) = cls;
-        if (is_public && PyModule_AddObjectRef(module, strchr(e->name, '.') + 1, cls) < 0) {
-            return -1;
-        }
+    PyObject **field = field_of(state, e->field);
+    if (*field != NULL) {
+        return *field;
     }
-    return 0;
+    PyObject *base = base_of(state, e->base);
+    PyObject *cls = base != NULL ? PyErr_NewExceptionWithDoc(e->name, e->doc, base, NULL) : NULL;
+    if (*field == NULL) {
+        *field = cls;
+    }
+    else {
+        Py_XDECREF(cls);  // another thread was faster
+    }
+    return *field;
+}
+
+PyObject *
+subi_error_class(module_state *state, size_t field)
+{
+    PyObject *before = PyErr_GetRaisedException();
+    PyObject *cls = class_of(state, find(field));
+    PyErr_SetRaisedException(before);
+    return cls != NULL ? cls : PyExc_MemoryError;
 }
 
 int
 subi_errors_init(PyObject *module, module_state *state)
 {
-    return init(module, state, true);
-}
-
-// They become attributes of _xxsubinterpreters only.
-int
-subi_legacy_errors_init(PyObject *module, module_state *state)
-{
-    return init(module, state, false);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(exceptions); i++) {
+        const struct exception *e = &exceptions[i];
+        PyObject *cls = class_of(state, e);
+        // those of _xxsubinterpreters become attributes of that module only
+        if (cls == NULL || (e->name[0] != '_' &&
+                            PyModule_AddObjectRef(module, strchr(e->name, '.') + 1, cls) < 0)) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 PyObject *
@@ -115,22 +136,22 @@ subi_raise_channel(module_state *state, subi_result r, int64_t id)
     long long n = id;
     switch (r) {
     case SUBI_CLOSED:
-        PyErr_Format(state->ChannelClosedError, "channel %lld is closed", n);
+        PyErr_Format(subi_error(state, ChannelClosedError), "channel %lld is closed", n);
         break;
     case SUBI_EMPTY:
-        PyErr_Format(state->ChannelEmptyError, "channel %lld is empty", n);
+        PyErr_Format(subi_error(state, ChannelEmptyError), "channel %lld is empty", n);
         break;
     case SUBI_FULL:
-        PyErr_Format(state->ChannelFullError, "channel %lld is full", n);
+        PyErr_Format(subi_error(state, ChannelFullError), "channel %lld is full", n);
         break;
     case SUBI_TIMEOUT:
         PyErr_Format(PyExc_TimeoutError, "timed out waiting on channel %lld", n);
         break;
     case SUBI_NOT_FOUND:
-        PyErr_Format(state->ChannelNotFoundError, "channel %lld not found", n);
+        PyErr_Format(subi_error(state, ChannelNotFoundError), "channel %lld not found", n);
         break;
     case SUBI_FORKED:
-        PyErr_Format(state->ChannelError,
+        PyErr_Format(subi_error(state, ChannelError),
                      "channel %lld belongs to the process that this one was forked from", n);
         break;
     case SUBI_NOMEM:
@@ -148,19 +169,19 @@ subi_raise_interp(module_state *state, subi_result r, int64_t id)
     long long n = id;
     switch (r) {
     case SUBI_CLOSED:
-        PyErr_Format(state->InterpreterClosedError, "interpreter %lld is closed", n);
+        PyErr_Format(subi_error(state, InterpreterClosedError), "interpreter %lld is closed", n);
         break;
     case SUBI_BUSY:
-        PyErr_Format(state->InterpreterError, "interpreter %lld is already running", n);
+        PyErr_Format(subi_error(state, InterpreterError), "interpreter %lld is already running", n);
         break;
     case SUBI_TIMEOUT:
         PyErr_Format(PyExc_TimeoutError, "timed out waiting for interpreter %lld", n);
         break;
     case SUBI_NOT_FOUND:
-        PyErr_Format(state->InterpreterNotFoundError, "interpreter %lld not found", n);
+        PyErr_Format(subi_error(state, InterpreterNotFoundError), "interpreter %lld not found", n);
         break;
     case SUBI_FORKED:
-        PyErr_Format(state->InterpreterError,
+        PyErr_Format(subi_error(state, InterpreterError),
                      "interpreter %lld belongs to the process that this one was forked from", n);
         break;
     case SUBI_NOMEM:

@@ -2,6 +2,7 @@
 #include "failure.h"
 
 #include "codec/codec.h"
+#include "errors.h"
 #include "run.h"
 
 // ---- capturing --------------------------------------------------------------------------------
@@ -215,7 +216,7 @@ make_execution_failed(module_state *state, const subi_failure *f)
                                     PyTuple_GET_ITEM(items, FAILURE_MSG), traceback);
     }
     if (text != NULL) {
-        failed = PyObject_CallOneArg(state->ExecutionFailed, text);
+        failed = PyObject_CallOneArg(subi_error(state, ExecutionFailed), text);
     }
     if (failed != NULL && PyObject_SetAttrString(failed, "excinfo", excinfo) < 0) {
         Py_CLEAR(failed);

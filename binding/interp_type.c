@@ -140,7 +140,8 @@ subi_interpreter_by_id(module_state *state, PyObject *id)
             PyErr_Format(PyExc_ValueError, "id must not be negative, got %U", text);
         }
         else if (text != NULL) {
-            PyErr_Format(state->InterpreterNotFoundError, "interpreter %U not found", text);
+            PyErr_Format(subi_error(state, InterpreterNotFoundError), "interpreter %U not found",
+                         text);
         }
         Py_XDECREF(text);
         return NULL;
@@ -328,12 +329,12 @@ close_interpreter(PyObject *self, PyObject *timeout, int64_t run_deadline, int64
     subi_interp *i = subi_interp_of(self);
     subi_kind kind = subi_interp_kind(i);
     if (kind == SUBI_KIND_MAIN || kind == SUBI_KIND_FOREIGN) {
-        PyErr_Format(state->InterpreterError, "interpreter %lld was not made by create()",
-                     (long long)subi_interp_id(i));
+        PyErr_Format(subi_error(state, InterpreterError),
+                     "interpreter %lld was not made by create()", (long long)subi_interp_id(i));
         return NULL;
     }
     if (i == state->self) {
-        PyErr_SetString(state->InterpreterError, "an interpreter cannot close itself");
+        PyErr_SetString(subi_error(state, InterpreterError), "an interpreter cannot close itself");
         return NULL;
     }
     if (subi_interp_stale(i)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "isolation.h"
 
+#include "errors.h"
 #include "private/private.h"
 
 #if SUBI_HAS_PEP_684
@@ -51,7 +52,7 @@ subi_isolation_choose(module_state *state)
 {
     int own = all_support_own();
     if (own == 0 && subi_private_prepare(state) < 0) {
-        if (!PyErr_ExceptionMatches(state->InterpreterError)) {
+        if (!subi_error_matches(state, InterpreterError)) {
             return NULL;
         }
         PyErr_Clear();  // there is no libpython

@@ -67,7 +67,8 @@ subi_state_self(module_state *state)
 
 // ---- importing it -----------------------------------------------------------------------------
 
-#define NAME "subinterpreters._subinterpreters"
+#define PACKAGE "subinterpreters"
+#define NAME    PACKAGE "._subinterpreters"
 
 // malloc'd; set once, by the main interpreter's thread, before there are others
 static char *module_file;
@@ -94,25 +95,52 @@ note_module_file(PyObject *module)
     PyErr_Clear();
 }
 
+// importlib's object for it, as its function spec_from_file_location would make it after a search of suffixes.
+static PyObject *
+make_spec(PyObject *importlib, PyObject *external, PyObject *path)
+{
+    PyObject *loader = PyObject_CallMethod(external, "ExtensionFileLoader", "sO", NAME, path);
+    PyObject *spec =
+        loader != NULL ? PyObject_CallMethod(importlib, "ModuleSpec", "sO", NAME, loader) : NULL;
+    if (spec != NULL && (PyObject_SetAttrString(spec, "origin", path) < 0 ||
+                         PyObject_SetAttrString(spec, "has_location", Py_True) < 0)) {
+        Py_CLEAR(spec);
+    }
+    Py_XDECREF(loader);
+    return spec;
+}
+
+// What an import says of a module, but for what creating it has.
+static int
+set_attributes(PyObject *module, PyObject *spec, PyObject *path)
+{
+    PyObject *loader = PyObject_GetAttrString(spec, "loader");
+    int result = loader != NULL && PyModule_AddObjectRef(module, "__loader__", loader) == 0 &&
+                         PyModule_AddStringConstant(module, "__package__", PACKAGE) == 0 &&
+                         PyModule_AddObjectRef(module, "__spec__", spec) == 0 &&
+                         PyModule_AddObjectRef(module, "__file__", path) == 0
+                     ? 0
+                     : -1;
+    Py_XDECREF(loader);
+    return result;
+}
+
 // A new reference. The import lock of the module is held. NULL with an exception.
 static PyObject *
 make_module(PyObject *importlib, PyObject *external, const char *file)
 {
     PyObject *path = PyUnicode_DecodeFSDefault(file);
-    PyObject *spec =
-        path != NULL ? PyObject_CallMethod(external, "spec_from_file_location", "sO", NAME, path)
-                     : NULL;
+    PyObject *spec = path != NULL ? make_spec(importlib, external, path) : NULL;
     PyObject *module = spec != NULL ? PyModule_FromDefAndSpec(&subi_module_def, spec) : NULL;
-    PyObject *done = module != NULL
-                         ? PyObject_CallMethod(importlib, "_init_module_attrs", "OO", spec, module)
-                         : NULL;
-    in_part = true;
-    int executed = done != NULL ? PyModule_ExecDef(module, &subi_module_def) : -1;
-    in_part = false;
+    int executed = -1;
+    if (module != NULL && set_attributes(module, spec, path) == 0) {
+        in_part = true;
+        executed = PyModule_ExecDef(module, &subi_module_def);
+        in_part = false;
+    }
     if (executed < 0 || PyDict_SetItemString(PyImport_GetModuleDict(), NAME, module) < 0) {
         Py_CLEAR(module);
     }
-    Py_XDECREF(done);
     Py_XDECREF(spec);
     Py_XDECREF(path);
     return module;
@@ -219,13 +247,26 @@ module_exec(PyObject *module)
         subi_signals_init();
         note_module_file(module);
     }
-    if (subi_remedies_init() < 0 || subi_tracing_guard(state) < 0 ||
-        subi_errors_init(module, state) < 0 || subi_interp_type_init(module, state) < 0 ||
-        subi_channel_type_init(module, state) < 0 || subi_buffer_type_init(module, state) < 0) {
+    if (subi_remedies_init() < 0 || subi_tracing_guard(state) < 0) {
         return -1;
     }
     state->ready = true;
     return in_part ? 0 : subi_state_complete(state);
+}
+
+int
+subi_type_make(module_state *state, PyTypeObject **type, PyType_Spec *spec)
+{
+    if (*type != NULL) {
+        return 0;
+    }
+    PyObject *made = PyType_FromModuleAndSpec(state->module, spec, NULL);
+    if (*type != NULL) {  // another thread was faster
+        Py_XDECREF(made);
+        return 0;
+    }
+    *type = (PyTypeObject *)made;
+    return made != NULL ? PyModule_AddType(state->module, *type) : -1;
 }
 
 int
@@ -235,7 +276,8 @@ subi_state_complete(module_state *state)
     if (state->complete) {
         return 0;
     }
-    if (subi_legacy_errors_init(module, state) < 0 ||
+    if (subi_errors_init(module, state) < 0 || subi_interp_type_init(module, state) < 0 ||
+        subi_channel_types_make(state) < 0 || subi_buffer_type_make(state) < 0 ||
         subi_descriptor_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
         subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 ||
         subi_pool_type_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||

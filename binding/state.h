@@ -13,7 +13,7 @@
 
 typedef struct module_state {
     PyObject *module;  // borrowed: the module that has this state
-    bool ready;        // set when what is needed to run code and to send messages is there
+    bool ready;        // set when what is needed to run code is there
     bool complete;     // set when all of it is there: see subi_state_complete
     bool exit_armed;   // these three belong to exit.c
     bool ending;
@@ -72,8 +72,13 @@ subi_interp *subi_state_self(module_state *state);
 module_state *subi_state_here(void);
 
 // What only needs to be there where the package has been imported, or what another interpreter that has has sent:
-// queues, locks and so on. -1 with an exception.
+// queues, locks and so on. What can come alone, exceptions, channels and buffers, is made when it does. -1 with an
+// exception.
 int subi_state_complete(module_state *state);
+
+// Makes a type of the module, and adds it, unless it is there: *type, which is a member of the state, is set then.
+// -1 with an exception.
+int subi_type_make(module_state *state, PyTypeObject **type, PyType_Spec *spec);
 
 // The file that the module was imported from, as text of the file system's; NULL: not known.
 const char *subi_module_file(void);

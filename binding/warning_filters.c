@@ -217,6 +217,18 @@ is_in_main(PyObject *module_name)
     return PyUnicode_CompareWithASCIIString(module_name, "__main__") == 0;
 }
 
+// Of one of CPython's own, which nearly all are: to ask for its attributes takes ten times as long.
+static PyObject *
+describe_builtin(PyTypeObject *category)
+{
+    PyObject *module = PyUnicode_InternFromString("builtins");
+    PyObject *name = module != NULL ? PyUnicode_InternFromString(category->tp_name) : NULL;
+    PyObject *described = name != NULL ? PyTuple_Pack(2, module, name) : NULL;
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    return described;
+}
+
 // (module, qualified name) of a class that another interpreter can find. NULL as above.
 static PyObject *
 describe_category(PyObject *category)
@@ -226,6 +238,10 @@ describe_category(PyObject *category)
     }
     if (!PyType_Check(category)) {
         return NULL;
+    }
+    PyTypeObject *type = (PyTypeObject *)category;
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && strchr(type->tp_name, '.') == NULL) {
+        return describe_builtin(type);
     }
     PyObject *module = PyObject_GetAttrString(category, "__module__");
     PyObject *name = module != NULL ? PyObject_GetAttrString(category, "__qualname__") : NULL;

@@ -142,13 +142,18 @@ class _Workers:
         self._started = itertools.count()
         self._completer: threading.Thread | None = None
         self._ended = False
+        self.executor: weakref.ref[InterpreterPoolExecutor] | None = None  # ends the pool with it
 
     def start(self, completes: bool = True, workers: int = 0) -> None:
         """Start what threads there is work for, and so many workers in any case. With the lock."""
         # workers first: starting a thread waits for it, and they have their interpreters to make
         while self._count < self.limit and self._count < max(workers, self.pool.load):
             self._start_worker()
-        if completes and self._completer is None and not self._ended:
+        if completes:
+            self._start_completer()
+
+    def _start_completer(self) -> None:
+        if self._completer is None and not self._ended:
             completer = threading.Thread(name=f"{self.prefix}_results", target=self.pool.complete)
             completer.start()
             self._completer = completer
@@ -188,6 +193,8 @@ class _Workers:
             self._break(error)
         finally:
             self._leave(lost)
+            if self.broken:
+                self._complete_if_nobody_does()
 
     def _live(self) -> str:
         """Be a worker for the life of one interpreter."""
@@ -215,7 +222,13 @@ class _Workers:
             _LOGGER.critical("Exception in initializer:", exc_info=True)
             why = "an initializer failed, the interpreter pool is not usable anymore"
             raise BrokenInterpreterPool(why) from error
-        return self.pool.work(interp, self._most, gives_up)
+        how, left = "rests", self._most
+        while how == "rests":
+            how, left = self.pool.work(interp, left, gives_up, self._completer is None)
+            if how != "closed" and self._completer is None:
+                with self.lock:
+                    self._start_completer()
+        return how
 
     def _break(self, error: BaseException) -> None:
         """Take no more tasks, since a worker could not go on."""
@@ -248,10 +261,23 @@ class _Workers:
             self._ended = True
             self.pool.end()
 
+    def _complete_if_nobody_does(self) -> None:
+        """Be the completer, since that could not be started."""
+        with self.lock:
+            missing = self._completer is None
+            if missing:
+                self._completer = threading.current_thread()
+        if missing:
+            self.pool.complete()
+
+    def close_abandoned(self, executor: weakref.ref[InterpreterPoolExecutor]) -> None:
+        self.close()
+
     def close(self, cancel: bool = False) -> None:
         """Take no more tasks; workers end when they have performed those that there are."""
         with self.lock:
             self.closed = True
+            self.executor = None  # which leads to self
             self.pool.close()
             if cancel:
                 self.pool.refuse(None)
@@ -260,9 +286,11 @@ class _Workers:
     def join(self) -> None:
         """Wait for all threads but the caller's own, and those that are given up."""
         here = threading.current_thread()
-        for thread in [*self.threads, self._completer]:
-            if thread is not None and thread is not here:
+        for thread in list(self.threads):
+            if thread is not here:
                 thread.join()
+        if self._completer is not None and self._completer is not here:  # the last may start it
+            self._completer.join()
 
     def count(self) -> int:
         return self._count
@@ -360,10 +388,10 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         self._thread_name_prefix = (
             thread_name_prefix or name or f"InterpreterPoolExecutor-{next(self._counter)}"
         )
-        self._cancel_running = cancel_running
-        self._running: weakref.WeakSet[_Future[Any]] = (
-            weakref.WeakSet()
-        )  # if these can be cancelled
+        # those that may be interrupted; None: none may be
+        self._running: weakref.WeakSet[_Future[Any]] | None = (
+            weakref.WeakSet() if cancel_running else None
+        )
 
         def make(thread_name: str, private: bool) -> Interpreter:
             return create(isolation="private" if private else isolation, name=thread_name)
@@ -382,7 +410,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         )
         self._pool = workers.pool
         _all.add(workers)
-        weakref.finalize(self, workers.close).atexit = False
+        workers.executor = weakref.ref(self, workers.close_abandoned)
         if warm:
             with workers.lock:
                 workers.start(workers=max_workers)
@@ -431,11 +459,18 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
     def _submit(
         self, fn: Callable[..., _T], args: Any, kwargs: Any, timeout: float | None
     ) -> Future[_T]:
-        future: _Future[_T] = _Future()
-        future._interrupts = self._cancel_running
-        if self._cancel_running:
-            self._running.add(future)
         self._check()
+        first = self._workers.count() == 0
+        if (
+            first
+        ):  # the worker makes its interpreter meanwhile, and starts the completer when it is done
+            with self._workers.lock:
+                self._check()
+                self._workers.start(completes=False, workers=1)
+        future: _Future[_T] = _Future()
+        if self._running is not None:
+            future._interrupts = True
+            self._running.add(future)
         try:  # without the lock: what is sent may have code that uses the pool
             task = self._pool.task(future, timeout, fn, args, kwargs)
         except Exception as error:  # noqa: BLE001
@@ -445,7 +480,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         with self._workers.lock:
             self._check()
             self._pool.send(task)
-            self._workers.start()
+            self._workers.start(timeout is not None or self._running is not None or not first)
         return future
 
     def map(
@@ -496,7 +531,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         size, source = len(items), itertools.chain(items, source)
         if task_timeout is not None:
             task_timeout = _seconds(task_timeout)
-        if task_timeout is not None or self._cancel_running:
+        if task_timeout is not None or self._running is not None:
             return self._map_futures(fn, source, timeout, size, task_timeout)
         self._check()
         results = self._pool.map(
@@ -560,7 +595,7 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         """
         self._workers.close(cancel_futures)
         if cancel_futures:
-            for future in list(self._running):
+            for future in list(self._running or ()):
                 future.cancel()
         if wait:
             self._workers.join()

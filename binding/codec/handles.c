@@ -5,6 +5,7 @@
 #include "buffer_type.h"
 #include "channel_type.h"
 #include "descriptor_type.h"
+#include "errors.h"
 #include "legacy/ids.h"
 #include "queue_type.h"
 #include "sync/sync.h"
@@ -69,7 +70,7 @@ subi_write_long_bytes(writer *w, PyObject *obj)
 {
     outgoing_buffer b;
     if (subi_buffer_open(w->state, obj, &b) < 0) {
-        if (!PyErr_ExceptionMatches(w->state->NotShareableError)) {
+        if (!subi_error_matches(w->state, NotShareableError)) {
             return -1;
         }
         PyErr_Clear();
@@ -158,14 +159,17 @@ subi_read_handle(reader *r)
     switch (segment->type) {
     case SUBI_HANDLE_BUFFER:
     case SUBI_HANDLE_MEMORY_VIEW:
-        return read_buffer(r, segment);
+        return subi_buffer_type_make(r->state) == 0 ? read_buffer(r, segment) : NULL;
     case SUBI_HANDLE_BYTES:
         return subi_new_bytes(segment->data, segment->size);  // then the sender has its own back
     case SUBI_HANDLE_MEMORY:
-        return subi_shared_buffer_unpack(r->state, segment);
+        return subi_buffer_type_make(r->state) == 0 ? subi_shared_buffer_unpack(r->state, segment)
+                                                    : NULL;
     case SUBI_HANDLE_RECV_CHANNEL:
     case SUBI_HANDLE_SEND_CHANNEL:
-        return subi_channel_end_unpack(r->state, segment->type, segment);
+        return subi_channel_types_make(r->state) == 0
+                   ? subi_channel_end_unpack(r->state, segment->type, segment)
+                   : NULL;
     default:
         return subi_state_complete(r->state) == 0 ? read_other(r, segment) : NULL;
     }

@@ -5,6 +5,7 @@
 
 #include "blocking.h"
 #include "codec/codec.h"
+#include "errors.h"
 #include "ids.h"
 #include "pool/pool.h"
 
@@ -15,24 +16,24 @@ raise_channel(module_state *state, subi_result r, subi_channel *c)
     switch (r) {
     case SUBI_CLOSED:
         if (subi_channel_is_closed(c, SUBI_SEND)) {
-            PyErr_Format(state->LegacyChannelClosedError, "channel %lld closed", id);
+            PyErr_Format(subi_error(state, LegacyChannelClosedError), "channel %lld closed", id);
         }
         else {
-            PyErr_SetString(state->LegacyChannelClosedError, "channel already closed");
+            PyErr_SetString(subi_error(state, LegacyChannelClosedError), "channel already closed");
         }
         break;
     case SUBI_EMPTY:
-        PyErr_Format(state->LegacyChannelEmptyError, "channel %lld is empty", id);
+        PyErr_Format(subi_error(state, LegacyChannelEmptyError), "channel %lld is empty", id);
         break;
     case SUBI_NOT_EMPTY:
-        PyErr_SetString(state->LegacyChannelNotEmptyError,
+        PyErr_SetString(subi_error(state, LegacyChannelNotEmptyError),
                         "may not be closed if not empty (try force=True)");
         break;
     case SUBI_NOT_FOUND:
-        PyErr_Format(state->LegacyChannelNotFoundError, "channel %lld not found", id);
+        PyErr_Format(subi_error(state, LegacyChannelNotFoundError), "channel %lld not found", id);
         break;
     case SUBI_FORKED:
-        PyErr_Format(state->LegacyChannelError,
+        PyErr_Format(subi_error(state, LegacyChannelError),
                      "channel %lld belongs to the process that this one was forked from", id);
         break;
     default:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "ids.h"
 
+#include "errors.h"
 #include "lifecycle.h"
 
 // ---- what both types share --------------------------------------------------------------------
@@ -262,7 +263,8 @@ lookup_channel(module_state *state, int64_t id)
 {
     subi_channel *c = subi_channel_lookup(id);
     if (c == NULL) {
-        PyErr_Format(state->LegacyChannelNotFoundError, "channel %lld not found", (long long)id);
+        PyErr_Format(subi_error(state, LegacyChannelNotFoundError), "channel %lld not found",
+                     (long long)id);
     }
     return c;
 }

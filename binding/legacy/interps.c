@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "codec/codec.h"
 #include "creation.h"
+#include "errors.h"
 #include "ids.h"
 #include "lifecycle.h"
 #include "run.h"
@@ -27,7 +28,7 @@ legacy_create(PyObject *module, PyObject *args, PyObject *kwds)
     }
     subi_interp *i = subi_lifecycle_create(state, isolated ? NULL : NOT_ISOLATED, NULL, false);
     if (i == NULL) {
-        if (PyErr_ExceptionMatches(state->InterpreterError)) {
+        if (subi_error_matches(state, InterpreterError)) {
             PyObject *cause = PyErr_GetRaisedException();
             PyErr_Format(PyExc_RuntimeError, "interpreter creation failed: %S", cause);
             Py_DECREF(cause);
@@ -264,7 +265,7 @@ raise_failure(module_state *state, run *r)
 {
     PyObject *items = subi_failure_items(state, &r->failure);
     if (items != NULL) {
-        PyErr_Format(state->LegacyRunFailedError, "%U: %U",
+        PyErr_Format(subi_error(state, LegacyRunFailedError), "%U: %U",
                      PyTuple_GET_ITEM(items, FAILURE_TYPE_STR),
                      PyTuple_GET_ITEM(items, FAILURE_MSG));
         Py_DECREF(items);

@@ -121,7 +121,7 @@ subi_pool_may_wait(module_state *state, const pool_object *po)
     }
     for (const at_work *w = po->at_work; w != NULL; w = w->next) {
         if (w->thread == me) {
-            PyErr_SetString(state->InterpreterError,
+            PyErr_SetString(subi_error(state, InterpreterError),
                             "a worker cannot wait for its own pool, which may have no other one");
             return -1;
         }
@@ -136,7 +136,7 @@ subi_pool_raise(module_state *state, subi_result r)
         PyErr_NoMemory();
     }
     else if (r == SUBI_FORKED) {
-        PyErr_SetString(state->InterpreterError,
+        PyErr_SetString(subi_error(state, InterpreterError),
                         "the pool belongs to the process that this one was forked from");
     }
     else {
@@ -408,17 +408,19 @@ pool_end(PyObject *self, PyObject *unused)
 
 PyDoc_STRVAR(
     pool_work_doc,
-    "work($self, interp, most, gives_up, /)\n--\n\n"
+    "work($self, interp, most, gives_up, rests, /)\n--\n\n"
     "Let an interpreter perform tasks, on the calling thread.\n\n"
     "Args:\n"
     "    interp: the Interpreter.\n"
     "    most: so many calls; 0: no limit.\n"
     "    gives_up: whether calls that fail since an extension module supports no interpreter of\n"
-    "        kind 'own' are left for one that does not give up.\n\n"
+    "        kind 'own' are left for one that does not give up.\n"
+    "    rests: whether it returns after a task with a future.\n\n"
     "Returns:\n"
     "    'closed': there will be no more tasks; 'used up': it has performed as many as it may;\n"
     "    'given up': it did not react to being interrupted; 'refused': it has left a call;\n"
-    "    'spoilt': an import was interrupted, so its modules are not what they should be.\n\n"
+    "    'spoilt': an import was interrupted, so its modules are not what they should be; 'rests'.\n"
+    "    And how many calls are left of most.\n\n"
     "Raises:\n    ExecutionFailed: the interpreter is being closed.");
 
 static PyObject *
@@ -428,12 +430,12 @@ pool_work(PyObject *self, PyObject *args)
     pool_object *po = (pool_object *)self;
     PyObject *interp;
     unsigned long long most;
-    int gives_up;
-    if (state == NULL ||
-        !PyArg_ParseTuple(args, "O!Kp:work", state->interpreter_type, &interp, &most, &gives_up)) {
+    int gives_up, rests;
+    if (state == NULL || !PyArg_ParseTuple(args, "O!Kpp:work", state->interpreter_type, &interp,
+                                           &most, &gives_up, &rests)) {
         return NULL;
     }
-    worker_order order = {.pool = po->pool, .most = most, .gives_up = gives_up};
+    worker_order order = {.pool = po->pool, .most = most, .gives_up = gives_up, .rests = rests};
     if (!gives_up) {
         order.again = take_again(po);
     }
@@ -461,8 +463,9 @@ pool_work(PyObject *self, PyObject *args)
     }
     bool raised = r.outcome == RUN_RAISED;
     subi_run_fini(&r);
-    static const char *const ends[] = {"closed", "used up", "given up", "refused", "spoilt"};
-    return raised ? NULL : PyUnicode_FromString(ends[order.end]);
+    static const char *const ends[] = {"closed",  "used up", "given up",
+                                       "refused", "rests",   "spoilt"};
+    return raised ? NULL : Py_BuildValue("sK", ends[order.end], (unsigned long long)order.most);
 }
 
 // ---- attributes -------------------------------------------------------------------------------

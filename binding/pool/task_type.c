@@ -3,6 +3,7 @@
 
 #include "blocking.h"
 #include "deadlines.h"
+#include "errors.h"
 #include "outcome.h"
 
 typedef struct task_object {
@@ -157,7 +158,7 @@ task_wait(PyObject *self, PyObject *args)
     t->waiter = NULL;
     Py_DECREF(self);
     if (r == SUBI_FORKED) {
-        PyErr_SetString(state->InterpreterError,
+        PyErr_SetString(subi_error(state, InterpreterError),
                         "the call was submitted in the process that this one was forked from");
         return NULL;
     }

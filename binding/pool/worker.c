@@ -314,8 +314,9 @@ serve(worker *w, worker_order *order)
             order->end = WORKER_CLOSED;
             return PyErr_Occurred() ? -1 : 0;
         }
+        bool is_job = t->job != NULL;  // it may be gone soon
         atomic_fetch_add(&w->pool->busy, 1);
-        if (t->job != NULL) {
+        if (is_job) {
             refused = perform_job(w, t, order->most);
         }
         else if (is_again) {
@@ -333,8 +334,12 @@ serve(worker *w, worker_order *order)
             order->end = WORKER_REFUSED;
             return 0;
         }
-        if (given_up || w->spoilt || (order->most > 0 && w->left == 0)) {
-            order->end = given_up ? WORKER_GIVEN_UP : w->spoilt ? WORKER_SPOILT : WORKER_USED_UP;
+        bool used_up = order->most > 0 && w->left == 0;
+        if (given_up || w->spoilt || used_up || (order->rests && !is_job)) {
+            order->end = given_up    ? WORKER_GIVEN_UP
+                         : w->spoilt ? WORKER_SPOILT
+                         : used_up   ? WORKER_USED_UP
+                                     : WORKER_RESTS;
             return 0;
         }
     }
@@ -356,6 +361,7 @@ subi_worker_serve(native *n, worker_order *order)
         .gives_up = order->gives_up,
     };
     int result = serve(&w, order);
+    order->most = w.left;
     subi_known_callees_trim(&w.callees, true);
     return result;
 }

@@ -6,6 +6,7 @@
 
 #include "../creation.h"
 #include "../runtime.h"
+#include "errors.h"
 #include "heap.h"
 
 // Finds the libpython to copy, once in the process.
@@ -24,7 +25,7 @@ subi_private_prepare(module_state *state)
     }
     else if (r < 0 && PyErr_ExceptionMatches(PyExc_FileNotFoundError)) {
         PyObject *cause = PyErr_GetRaisedException();
-        PyErr_Format(state->InterpreterError, "%S", cause);
+        PyErr_Format(subi_error(state, InterpreterError), "%S", cause);
         Py_DECREF(cause);
     }
     Py_XDECREF(bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "sync.h"
+#include "errors.h"
 
 #include <stddef.h>
 
@@ -153,7 +154,7 @@ subi_sync_raise(module_state *state, subi_result r, subi_sync *s)
                      "%s %lld belongs to the process that this one was forked from", name, id);
         break;
     case SUBI_OWNER_DIED:
-        PyErr_Format(state->LockOwnerDiedError,
+        PyErr_Format(subi_error(state, LockOwnerDiedError),
                      "the owner of %s %lld has ended without releasing it; see reset()", name, id);
         break;
     case SUBI_NOMEM:

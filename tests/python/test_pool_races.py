@@ -16,7 +16,7 @@ import pool_tasks as tasks
 import pytest
 from support import WAIT, not_under_asan, run_script, start
 
-from subinterpreters import InterpreterPoolExecutor, list_all
+from subinterpreters import BrokenInterpreterPool, InterpreterPoolExecutor, list_all
 
 
 @pytest.fixture
@@ -386,7 +386,12 @@ def test_what_is_sent_is_free_when_it_is_done(pool: InterpreterPoolExecutor) -> 
             break
 
 
-def test_a_thread_cannot_be_started_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("needed", ["at once", "later"])
+def test_a_thread_cannot_be_started_once(
+    monkeypatch: pytest.MonkeyPatch,
+    needed: str,
+) -> None:
+    """The one that completes futures, which the first worker starts if it is not needed at once."""
     original = threading.Thread.start
 
     def fail(self: threading.Thread) -> None:
@@ -397,11 +402,18 @@ def test_a_thread_cannot_be_started_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
     pool = InterpreterPoolExecutor(1)
     monkeypatch.setattr(threading.Thread, "start", fail)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        pool.submit(abs, -1)
     called = threading.Event()
-    pool.submit(abs, -2).add_done_callback(lambda _: called.set())
-    assert called.wait(WAIT)
+    if needed == "at once":
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            pool.submit(abs, -1, timeout=WAIT)
+        pool.submit(abs, -2).add_done_callback(lambda _: called.set())
+        assert called.wait(WAIT)
+    else:
+        pool.submit(abs, -1).add_done_callback(lambda _: called.set())
+        assert called.wait(WAIT)
+        with pytest.raises(BrokenInterpreterPool, match="can't start new thread"):
+            while True:
+                pool.submit(abs, -2).result(WAIT)
     pool.shutdown()
 
 
