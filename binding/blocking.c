@@ -116,6 +116,40 @@ subi_check_signals(module_state *state)
     return n == NULL ? subi_signals_handle() : 0;
 }
 
+// Whether a wait of this thread may be told of signals: it can handle them, by subi_check_signals.
+static bool
+handles_signals(module_state *state)
+{
+    if (!subi_thread_is_initial()) {
+        return false;
+    }
+    native *n = subi_run_of_thread(state->self, PyThreadState_Get());
+    if (n == NULL) {
+        return subi_interp_kind(state->self) == SUBI_KIND_MAIN;
+    }
+    PyThreadState *outer = outermost_run(n)->outer;
+    subi_interp *caller = subi_interp_find(PyThreadState_GetInterpreter(outer));
+    bool handles = caller != NULL && subi_interp_kind(caller) == SUBI_KIND_MAIN;
+    if (caller != NULL) {
+        subi_interp_drop(caller);
+    }
+    return handles;
+}
+
+PyThreadState *
+subi_wait_begin(module_state *state)
+{
+    subi_signals_heed(handles_signals(state));
+    return PyEval_SaveThread();
+}
+
+void
+subi_wait_end(PyThreadState *tstate)
+{
+    subi_signals_heed(false);
+    PyEval_RestoreThread(tstate);
+}
+
 #define REAPER_VISIT INT64_C(100000000)  // ns: more than what one takes
 
 // r is the result of a first try, `waits` what it is when one would have to wait.
@@ -144,9 +178,9 @@ subi_blocking_send(module_state *state, subi_channel *c, subi_message *m, int64_
         return subi_blocking_result(r);
     }
     do {
-        Py_BEGIN_ALLOW_THREADS
+        PyThreadState *tstate = subi_wait_begin(state);
         r = subi_channel_send(c, SUBI_NOBODY, m, deadline);
-        Py_END_ALLOW_THREADS
+        subi_wait_end(tstate);
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
     return subi_blocking_result(r);
 }
@@ -161,9 +195,9 @@ blocking_recv(module_state *state, subi_channel *c, subi_message *m, int64_t dea
         return subi_blocking_result(r);
     }
     do {
-        Py_BEGIN_ALLOW_THREADS
+        PyThreadState *tstate = subi_wait_begin(state);
         r = recv(c, SUBI_NOBODY, m, deadline);
-        Py_END_ALLOW_THREADS
+        subi_wait_end(tstate);
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
     return subi_blocking_result(r);
 }
@@ -205,9 +239,9 @@ subi_blocking_select(module_state *state, subi_case *cases, size_t count, int64_
         return subi_blocking_result(r);
     }
     do {
-        Py_BEGIN_ALLOW_THREADS
+        PyThreadState *tstate = subi_wait_begin(state);
         r = subi_select(cases, count, SUBI_NOBODY, deadline, chosen);
-        Py_END_ALLOW_THREADS
+        subi_wait_end(tstate);
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
     return subi_blocking_result(r);
 }
@@ -220,9 +254,9 @@ subi_blocking_enter(module_state *state, subi_interp *i, int64_t deadline)
         return r;
     }
     do {
-        Py_BEGIN_ALLOW_THREADS
+        PyThreadState *tstate = subi_wait_begin(state);
         r = subi_interp_enter(i, deadline);
-        Py_END_ALLOW_THREADS
+        subi_wait_end(tstate);
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
     return r;
 }
@@ -238,9 +272,9 @@ subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline)
         return r;
     }
     do {
-        Py_BEGIN_ALLOW_THREADS
+        PyThreadState *tstate = subi_wait_begin(state);
         r = subi_interp_begin_close(i, deadline);
-        Py_END_ALLOW_THREADS
+        subi_wait_end(tstate);
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
     return r;
 }
@@ -249,9 +283,9 @@ static bool
 go_on(void *arg)
 {
     subi_detached *d = arg;
-    PyEval_RestoreThread(d->tstate);
+    subi_wait_end(d->tstate);
     bool on = subi_check_signals(d->state) == 0;
-    d->tstate = PyEval_SaveThread();
+    d->tstate = subi_wait_begin(d->state);
     return on;
 }
 
@@ -260,12 +294,12 @@ subi_detach(subi_detached *d, module_state *state, int64_t deadline)
 {
     d->state = state;
     d->patience = (subi_patience){.deadline = deadline, .go_on = go_on, .arg = d};
-    d->tstate = PyEval_SaveThread();
+    d->tstate = subi_wait_begin(state);
 }
 
 subi_result
 subi_attach(subi_detached *d, subi_result r)
 {
-    PyEval_RestoreThread(d->tstate);
+    subi_wait_end(d->tstate);
     return subi_blocking_result(r);
 }

@@ -20,6 +20,11 @@ int subi_parse_timeout_or_minus_one(PyObject *timeout, int64_t *deadline);
 // -1 with an exception set: give up waiting.
 int subi_check_signals(module_state *state);
 
+// Around a wait of the core's, which is without the GIL. What wakes it may be a signal, also one that came before:
+// after SUBI_INTERRUPTED, subi_check_signals is to be called.
+PyThreadState *subi_wait_begin(module_state *state);
+void subi_wait_end(PyThreadState *tstate);
+
 // What a result of the core's means for the caller. SUBI_INTERRUPTED, with SystemExit set: the process is
 // ending.
 subi_result subi_blocking_result(subi_result r);

@@ -97,11 +97,14 @@ class_of(module_state *state, const struct exception *e)
     }
     PyObject *base = base_of(state, e->base);
     PyObject *cls = base != NULL ? PyErr_NewExceptionWithDoc(e->name, e->doc, base, NULL) : NULL;
+    if (cls == NULL) {
+        return NULL;
+    }
     if (*field == NULL) {
         *field = cls;
     }
     else {
-        Py_XDECREF(cls);  // another thread was faster
+        Py_DECREF(cls);  // another thread was faster
     }
     return *field;
 }

@@ -438,16 +438,10 @@ static PyType_Spec interpreter_spec = {
 int
 subi_interp_type_init(PyObject *module, module_state *state)
 {
-    state->interpreters = PyDict_New();
-    if (state->interpreters == NULL) {
+    if (state->interpreters == NULL && (state->interpreters = PyDict_New()) == NULL) {
         return -1;
     }
-    state->interpreter_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &interpreter_spec, NULL);
-    if (state->interpreter_type == NULL) {
-        return -1;
-    }
-    return PyModule_AddType(module, state->interpreter_type);
+    return subi_type_make(state, &state->interpreter_type, &interpreter_spec);
 }
 
 // ---- functions --------------------------------------------------------------------------------

@@ -261,12 +261,16 @@ subi_type_make(module_state *state, PyTypeObject **type, PyType_Spec *spec)
         return 0;
     }
     PyObject *made = PyType_FromModuleAndSpec(state->module, spec, NULL);
-    if (*type != NULL) {  // another thread was faster
+    if (made == NULL || *type != NULL) {  // another thread was faster
         Py_XDECREF(made);
-        return 0;
+        return made != NULL ? 0 : -1;
     }
     *type = (PyTypeObject *)made;
-    return made != NULL ? PyModule_AddType(state->module, *type) : -1;
+    if (PyModule_AddType(state->module, *type) < 0) {
+        Py_CLEAR(*type);
+        return -1;
+    }
+    return 0;
 }
 
 int

@@ -15,7 +15,8 @@ static int *const pending = (int *)&_PyRuntime.ceval.signals_pending;
 static bool
 are_pending(void)
 {
-    return __atomic_load_n(pending, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(pending, __ATOMIC_RELAXED) != 0 &&
+           PyThread_get_thread_ident() == _PyRuntime.main_thread;
 }
 
 void
@@ -27,18 +28,17 @@ subi_signals_init(void)
 int
 subi_signals_handle(void)
 {
-#if PY_VERSION_HEX < 0x030C0000
-    // there it is the interpreter loop's, which clears it first as well
-    bool came = __atomic_exchange_n(pending, 0, __ATOMIC_SEQ_CST) != 0;
-#endif
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_CheckSignals();
+#else
+    // there it is the interpreter loop's, which clears it before it looks for signals, too
+    bool handles = PyThread_get_thread_ident() == _PyRuntime.main_thread &&
+                   PyInterpreterState_Get() == PyInterpreterState_Main();
+    bool came = handles && __atomic_exchange_n(pending, 0, __ATOMIC_SEQ_CST) != 0;
     int result = PyErr_CheckSignals();
-#if PY_VERSION_HEX < 0x030C0000
     if (came && result < 0) {  // there may be more
         __atomic_store_n(pending, 1, __ATOMIC_SEQ_CST);
     }
-#endif
-    if (result == 0 && are_pending()) {  // in an interpreter that does not handle them
-        subi_signals_leave();
-    }
     return result;
+#endif
 }

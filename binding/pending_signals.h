@@ -8,7 +8,7 @@
 // Once for the process, by the runtime that it began with.
 void subi_signals_init(void);
 
-// As PyErr_CheckSignals, between two parts of a wait.
+// As PyErr_CheckSignals, in a wait.
 int subi_signals_handle(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include "interrupt.h"
 #include "lifecycle.h"
 #include "linger.h"
+#include "pool/pool_type.h"
 #include "private/start.h"
 #include "spares.h"
 #include "thread_state.h"
@@ -25,5 +26,6 @@ const runtime subi_runtime = {
     .interrupt = subi_interrupt_here,
     .count_threads = subi_count_threads_here,
     .handle_signals = subi_handle_signals_here,
+    .announce = subi_pool_announce_here,
     .write_output = subi_output_write_here,
 };

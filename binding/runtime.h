@@ -46,6 +46,7 @@ typedef struct runtime {
 
     // For the caller of n's run, whose runtime this is.
     bool (*handle_signals)(native *n);
+    void (*announce)(native *n, void *pool);  // a pool_object's first call has been performed
     void (*write_output)(native *n, unsigned stream, const char *utf8, Py_ssize_t size,
                          output_failure *failure);
 } runtime;

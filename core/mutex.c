@@ -301,7 +301,9 @@ subi_result
 subi__mutex_restore(subi_sync *s, int64_t interp, size_t depth)
 {
     subi_patience p = {.deadline = SUBI_FOREVER, .go_on = always};
+    bool heeds = subi_signals_heed(false);  // nobody handles them meanwhile
     subi_result r = subi_mutex_acquire(s, interp, &p);
+    subi_signals_heed(heeds);
     if (r == SUBI_OK) {
         mutex *m = lock(s);
         m->depth = depth;

@@ -10,7 +10,7 @@
 #define FIRST_PART INT64_C(1000000)  // ns
 
 static bool (*_Atomic pending)(void);  // atomic: set before the first wait that matters
-static _Thread_local bool is_left;     // what is pending is not for this thread, now
+static _Thread_local bool heeds;
 
 void
 subi_signals_set(bool (*are_pending)(void))
@@ -18,31 +18,25 @@ subi_signals_set(bool (*are_pending)(void))
     atomic_store(&pending, are_pending);
 }
 
-void
-subi_signals_leave(void)
+bool
+subi_signals_heed(bool heed)
 {
-    is_left = true;
-}
-
-static bool
-has_come(bool (*are_pending)(void))
-{
-    bool came = are_pending();
-    is_left = is_left && came;
-    return came && !is_left;
+    bool before = heeds;
+    heeds = heed;
+    return before;
 }
 
 subi_result
 subi__signals_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 {
-    bool (*are_pending)(void) = atomic_load(&pending);
-    if (are_pending == NULL || !subi_thread_is_initial()) {
+    bool (*are_pending)(void) = heeds ? atomic_load(&pending) : NULL;
+    if (are_pending == NULL) {
         return subi__futex_wait(word, expected, deadline);
     }
     subi_result r;
     int64_t end, part = FIRST_PART;
     do {
-        if (has_come(are_pending)) {
+        if (are_pending()) {
             return SUBI_INTERRUPTED;
         }
         int64_t now = subi_now();

@@ -9,8 +9,8 @@
 
 #include "subinterp.h"
 
-// As subi__futex_wait. On the initial thread also SUBI_INTERRUPTED for a signal that came before it slept and has
-// not been handled: at once, or, when it comes in the very moment of falling asleep, after as long again as the
+// As subi__futex_wait. For a thread that heeds signals also SUBI_INTERRUPTED for one that came before it slept and
+// has not been handled: at once, or, when it comes in the very moment of falling asleep, after as long again as the
 // thread has slept by then, and a millisecond.
 subi_result subi__signals_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 

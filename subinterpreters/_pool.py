@@ -125,7 +125,7 @@ class _Workers:
         most: int,
         chooses: bool,
     ) -> None:
-        self.pool = Pool(self._replace, self._more)
+        self.pool = Pool(self._replace, self._more, self._performed)
         self.limit = limit
         self.prefix = prefix
         self.threads: set[threading.Thread] = set()
@@ -183,6 +183,14 @@ class _Workers:
             if not self.broken:
                 self.start(completes=False)
 
+    def _performed(self) -> None:
+        """The first call has been performed: what waits for its result may need the completer."""
+        try:
+            with self.lock:
+                self._start_completer()
+        except BaseException as error:  # noqa: BLE001
+            self._break(error)
+
     def _work(self) -> None:
         lost = False
         try:
@@ -192,9 +200,10 @@ class _Workers:
         except BaseException as error:  # noqa: BLE001
             self._break(error)
         finally:
+            completes = self._has_to_complete()
             self._leave(lost)
-            if self.broken:
-                self._complete_if_nobody_does()
+            if completes:
+                self.pool.complete()
 
     def _live(self) -> str:
         """Be a worker for the life of one interpreter."""
@@ -222,13 +231,7 @@ class _Workers:
             _LOGGER.critical("Exception in initializer:", exc_info=True)
             why = "an initializer failed, the interpreter pool is not usable anymore"
             raise BrokenInterpreterPool(why) from error
-        how, left = "rests", self._most
-        while how == "rests":
-            how, left = self.pool.work(interp, left, gives_up, self._completer is None)
-            if how != "closed" and self._completer is None:
-                with self.lock:
-                    self._start_completer()
-        return how
+        return self.pool.work(interp, self._most, gives_up)
 
     def _break(self, error: BaseException) -> None:
         """Take no more tasks, since a worker could not go on."""
@@ -261,14 +264,13 @@ class _Workers:
             self._ended = True
             self.pool.end()
 
-    def _complete_if_nobody_does(self) -> None:
-        """Be the completer, since that could not be started."""
+    def _has_to_complete(self) -> bool:
+        """Become the completer if that could not be started."""
         with self.lock:
-            missing = self._completer is None
+            missing = self.broken is not None and self._completer is None
             if missing:
                 self._completer = threading.current_thread()
-        if missing:
-            self.pool.complete()
+            return missing
 
     def close_abandoned(self, executor: weakref.ref[InterpreterPoolExecutor]) -> None:
         self.close()

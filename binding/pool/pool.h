@@ -13,7 +13,8 @@ typedef struct pool {
     _Atomic unsigned references;  // atomic: the last one frees it
     subi_channel *tasks;          // to workers; when it is closed for sending, they end
     subi_channel *done;           // what they have performed, to whoever waits
-    subi_channel *later;  // the same, for the thread that completes futures; none: look around
+    subi_channel *later;     // the same, for the thread that completes futures; none: look around
+    _Atomic bool announced;  // atomic; whether Pool's `performed` has been called, or need not be
     _Atomic unsigned refusals;   // atomic; how often it has refused what waits
     _Atomic size_t load;         // atomic; tasks that workers have, or will have
     _Atomic size_t busy;         // atomic; workers that perform one

@@ -19,17 +19,20 @@ pool_of(PyObject *self)
     return ((pool_object *)self)->pool;
 }
 
-PyDoc_STRVAR(pool_doc, "Pool(lost, more, /)\n--\n\n"
-                       "One queue of tasks, and the way back.\n\n"
-                       "Args:\n"
-                       "    lost: called with the ident of its thread when a worker is given up.\n"
-                       "    more: called when there is more work.");
+PyDoc_STRVAR(pool_doc,
+             "Pool(lost, more, performed, /)\n--\n\n"
+             "One queue of tasks, and the way back.\n\n"
+             "Args:\n"
+             "    lost: called with the ident of its thread when a worker is given up.\n"
+             "    more: called when there is more work.\n"
+             "    performed: called when the first call with a future has been performed,\n"
+             "        unless complete() was called before.");
 
 static PyObject *
 pool_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
-    PyObject *lost, *more;
-    if (!PyArg_ParseTuple(args, "OO:Pool", &lost, &more)) {
+    PyObject *lost, *more, *performed;
+    if (!PyArg_ParseTuple(args, "OOO:Pool", &lost, &more, &performed)) {
         return NULL;
     }
     pool_object *self = (pool_object *)type->tp_alloc(type, 0);  // all zero
@@ -40,6 +43,7 @@ pool_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
     if (self != NULL) {
         self->lost = Py_NewRef(lost);
         self->more = Py_NewRef(more);
+        self->performed = Py_NewRef(performed);
         self->next_look = SUBI_FOREVER;
         self->generation = subi_generation();
     }
@@ -53,6 +57,7 @@ pool_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(po->lost);
     Py_VISIT(po->more);
+    Py_VISIT(po->performed);
     Py_VISIT(po->refused);
     return subi_callees_traverse(&po->callees, visit, arg);
 }
@@ -63,6 +68,7 @@ pool_clear(PyObject *self)
     pool_object *po = (pool_object *)self;
     Py_CLEAR(po->lost);
     Py_CLEAR(po->more);
+    Py_CLEAR(po->performed);
     Py_CLEAR(po->refused);
     subi_callees_clear(&po->callees);
     return 0;
@@ -294,6 +300,7 @@ pool_complete(PyObject *self, PyObject *unused)
     }
     subi_result r = SUBI_OK;
     po->completer = subi_thread_self();
+    atomic_store(&po->pool->announced, true);
     while (r != SUBI_CLOSED && r != SUBI_INTERRUPTED && r != SUBI_FORKED) {
         subi_message m;
         size_t chosen;
@@ -406,21 +413,32 @@ pool_end(PyObject *self, PyObject *unused)
 
 // ---- working ----------------------------------------------------------------------------------
 
+void
+subi_pool_announce_here(native *n, void *object)
+{
+    pool_object *po = object;  // its method work() is being called
+    PyEval_RestoreThread(n->outer);
+    PyObject *done = PyObject_CallNoArgs(po->performed);
+    if (done == NULL) {
+        PyErr_WriteUnraisable(po->performed);
+    }
+    Py_XDECREF(done);
+    PyEval_SaveThread();
+}
+
 PyDoc_STRVAR(
     pool_work_doc,
-    "work($self, interp, most, gives_up, rests, /)\n--\n\n"
+    "work($self, interp, most, gives_up, /)\n--\n\n"
     "Let an interpreter perform tasks, on the calling thread.\n\n"
     "Args:\n"
     "    interp: the Interpreter.\n"
     "    most: so many calls; 0: no limit.\n"
     "    gives_up: whether calls that fail since an extension module supports no interpreter of\n"
-    "        kind 'own' are left for one that does not give up.\n"
-    "    rests: whether it returns after a task with a future.\n\n"
+    "        kind 'own' are left for one that does not give up.\n\n"
     "Returns:\n"
     "    'closed': there will be no more tasks; 'used up': it has performed as many as it may;\n"
     "    'given up': it did not react to being interrupted; 'refused': it has left a call;\n"
-    "    'spoilt': an import was interrupted, so its modules are not what they should be; 'rests'.\n"
-    "    And how many calls are left of most.\n\n"
+    "    'spoilt': an import was interrupted, so its modules are not what they should be.\n\n"
     "Raises:\n    ExecutionFailed: the interpreter is being closed.");
 
 static PyObject *
@@ -430,12 +448,12 @@ pool_work(PyObject *self, PyObject *args)
     pool_object *po = (pool_object *)self;
     PyObject *interp;
     unsigned long long most;
-    int gives_up, rests;
-    if (state == NULL || !PyArg_ParseTuple(args, "O!Kpp:work", state->interpreter_type, &interp,
-                                           &most, &gives_up, &rests)) {
+    int gives_up;
+    if (state == NULL ||
+        !PyArg_ParseTuple(args, "O!Kp:work", state->interpreter_type, &interp, &most, &gives_up)) {
         return NULL;
     }
-    worker_order order = {.pool = po->pool, .most = most, .gives_up = gives_up, .rests = rests};
+    worker_order order = {.pool = po->pool, .owner = po, .most = most, .gives_up = gives_up};
     if (!gives_up) {
         order.again = take_again(po);
     }
@@ -463,9 +481,8 @@ pool_work(PyObject *self, PyObject *args)
     }
     bool raised = r.outcome == RUN_RAISED;
     subi_run_fini(&r);
-    static const char *const ends[] = {"closed",  "used up", "given up",
-                                       "refused", "rests",   "spoilt"};
-    return raised ? NULL : Py_BuildValue("sK", ends[order.end], (unsigned long long)order.most);
+    static const char *const ends[] = {"closed", "used up", "given up", "refused", "spoilt"};
+    return raised ? NULL : PyUnicode_FromString(ends[order.end]);
 }
 
 // ---- attributes -------------------------------------------------------------------------------

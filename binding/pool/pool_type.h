@@ -5,6 +5,7 @@
 #ifndef SUBI_POOL_TYPE_H
 #define SUBI_POOL_TYPE_H
 
+#include "backend.h"
 #include "pool.h"
 
 // A thread that is a worker right now, on that thread's stack.
@@ -26,6 +27,7 @@ typedef struct pool_object {
     subi_thread *completer;  // the thread in complete(), borrowed; NULL: none
     PyObject *lost;          // called when a worker is given up, with the ident of its thread
     PyObject *more;          // called when there is more work
+    PyObject *performed;     // called when the first call with a future has been performed
     PyObject *refused;       // makes the exception of what is refused; NULL: that is cancelled
     uint64_t submitted, cancelled, timed_out, given_up;
 } pool_object;
@@ -35,6 +37,9 @@ int subi_pool_type_init(PyObject *module, module_state *state);
 // A worker must not wait for its own pool, which may have no other: -1 with an exception when the calling
 // thread is one.
 int subi_pool_may_wait(module_state *state, const pool_object *po);
+
+// See runtime.h.
+void subi_pool_announce_here(native *n, void *object);
 
 // Says why no task could be sent.
 void subi_pool_raise(module_state *state, subi_result r);

@@ -105,9 +105,9 @@ wait_for(module_state *state, pool_object *po, task *t, int64_t deadline)
     while (is_pending(t) && r == SUBI_OK) {
         r = subi_channel_recv(done, SUBI_NOBODY, &m, SUBI_TRY);
         if (r == SUBI_EMPTY) {
-            Py_BEGIN_ALLOW_THREADS
+            PyThreadState *tstate = subi_wait_begin(state);
             r = subi_channel_recv_in_front(done, SUBI_NOBODY, &m, deadline);
-            Py_END_ALLOW_THREADS
+            subi_wait_end(tstate);
         }
         if (r == SUBI_OK) {
             came_back(state, po, subi_task_of(&m));

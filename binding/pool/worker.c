@@ -9,6 +9,7 @@
 #include "interrupted_imports.h"
 #include "job.h"
 #include "run.h"
+#include "runtime.h"
 
 // A job's worker lets other tasks have their turn when this time is over.
 #define TURN INT64_C(20000000)  // ns
@@ -302,6 +303,18 @@ next_task(worker *w, task **t)
     return r;
 }
 
+// The first call of all that has a future has been performed.
+static void
+announce(native *n, const worker_order *order)
+{
+    _Atomic bool *announced = &order->pool->announced;
+    if (!atomic_load(announced) && !atomic_exchange(announced, true)) {
+        PyThreadState *here = PyEval_SaveThread();
+        n->outer_runtime->announce(n, order->owner);
+        PyEval_RestoreThread(here);
+    }
+}
+
 static int
 serve(worker *w, worker_order *order)
 {
@@ -330,16 +343,15 @@ serve(worker *w, worker_order *order)
             PyErr_SetNone(PyExc_SystemExit);
             return -1;
         }
+        if (!is_job && order->again == NULL) {
+            announce(w->n, order);
+        }
         if (refused || order->again != NULL) {
             order->end = WORKER_REFUSED;
             return 0;
         }
-        bool used_up = order->most > 0 && w->left == 0;
-        if (given_up || w->spoilt || used_up || (order->rests && !is_job)) {
-            order->end = given_up    ? WORKER_GIVEN_UP
-                         : w->spoilt ? WORKER_SPOILT
-                         : used_up   ? WORKER_USED_UP
-                                     : WORKER_RESTS;
+        if (given_up || w->spoilt || (order->most > 0 && w->left == 0)) {
+            order->end = given_up ? WORKER_GIVEN_UP : w->spoilt ? WORKER_SPOILT : WORKER_USED_UP;
             return 0;
         }
     }
@@ -361,7 +373,6 @@ subi_worker_serve(native *n, worker_order *order)
         .gives_up = order->gives_up,
     };
     int result = serve(&w, order);
-    order->most = w.left;
     subi_known_callees_trim(&w.callees, true);
     return result;
 }

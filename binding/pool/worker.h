@@ -12,16 +12,15 @@ typedef enum worker_end {
     WORKER_USED_UP,   // it has performed as many as it may
     WORKER_GIVEN_UP,  // it did not react, and another one has its place
     WORKER_REFUSED,   // a call needs an extension module that cannot be imported in its interpreter
-    WORKER_RESTS,     // it has performed a task that has a future, and is to go on
     WORKER_SPOILT,    // a call was interrupted while it imported a package, parts of which are left
 } worker_end;
 
 // What a run is to do as a worker; see run.h.
 typedef struct worker_order {
     pool *pool;
-    uint64_t most;  // so many calls; 0: no limit; at the end, how many are left of them
+    void *owner;    // the pool's object, for its runtime
+    uint64_t most;  // so many calls; 0: no limit
     bool gives_up;  // whether it ends with WORKER_REFUSED
-    bool rests;     // whether it ends with WORKER_RESTS
     task *again;    // done first; at the end, what it could not do, or NULL
     worker_end end;
 } worker_order;

@@ -318,13 +318,14 @@ SUBI_EXPORT subi_result subi_cache_clear(void);
 
 // ---- signals -------------------------------------------------------------------------------
 
-// What tells whether signals have come that the initial thread is to handle, and has not yet; to be called at any
-// time, without any lock. Waits on that thread then end with SUBI_INTERRUPTED for signals that came before the
-// thread slept, too, not just for those that end the sleep itself.
+// What tells whether signals have come that the calling thread is to handle, and has not yet; to be called at any
+// time, without any lock.
 SUBI_EXPORT void subi_signals_set(bool (*are_pending)(void));
 
-// By the initial thread: it cannot handle now what is pending, and does not want to be told again.
-SUBI_EXPORT void subi_signals_leave(void);
+// Whether waits of the calling thread end with SUBI_INTERRUPTED for signals that came before it slept, too, not just
+// for those that end the sleep itself. It has to handle them, or the next wait ends at once as well. Returns what
+// was so before; at first they do not.
+SUBI_EXPORT bool subi_signals_heed(bool heed);
 
 // ---- the foreground ------------------------------------------------------------------------
 

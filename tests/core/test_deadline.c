@@ -183,22 +183,19 @@ test_pending(void)
     subi_signals_set(are_pending);
 
     atomic_store(&pending, true);
-    ok(recv_until(c, SUBI_FOREVER) == SUBI_INTERRUPTED, "a signal that came before");
-    ok(recv_until(c, SUBI_TRY) == SUBI_EMPTY, "which a try does not care for");
-    pthread_t t = tap_thread(wait_forever, &w);
-    await_waiting(c, SUBI_RECV, 1);
-    ok(send_until(c, SUBI_FOREVER) == SUBI_OK, "nor one that need not wait");
-    tap_join(t);
-    ok(w.result == SUBI_OK, "nor another thread");
-
-    subi_signals_leave();
     int64_t start = subi_now();
     ok(recv_until(c, start + 20 * MS) == SUBI_TIMEOUT && subi_now() - start >= 20 * MS,
-       "one that is left");
+       "a signal that came before, of one that does not heed them");
+    ok(!subi_signals_heed(true) && recv_until(c, SUBI_FOREVER) == SUBI_INTERRUPTED,
+       "and of one that does");
+    ok(recv_until(c, SUBI_TRY) == SUBI_EMPTY, "a try does not care for it");
+    pthread_t t = tap_thread(wait_forever, &w);
+    await_waiting(c, SUBI_RECV, 1);
+    ok(send_until(c, SUBI_FOREVER) == SUBI_OK, "nor what need not wait");
+    tap_join(t);
+    ok(w.result == SUBI_OK, "nor another thread");
     atomic_store(&pending, false);
     ok(recv_until(c, subi_now() + 20 * MS) == SUBI_TIMEOUT, "none");
-    atomic_store(&pending, true);
-    ok(recv_until(c, SUBI_FOREVER) == SUBI_INTERRUPTED, "the next one after one that was left");
 
     atomic_store(&pending, false);
     atomic_store(&looked, 0);
@@ -210,6 +207,7 @@ test_pending(void)
     atomic_store(&looked, 0);
     must(recv_until(c, subi_now() + 300 * MS) == SUBI_TIMEOUT);
     ok(atomic_load(&looked) < 16, "looked for %d times in 300 ms", atomic_load(&looked));
+    ok(subi_signals_heed(false), "it heeded them");
     subi_signals_set(NULL);
     subi_channel_drop(c);
 }

@@ -371,6 +371,15 @@ def test_an_import_is_interrupted(tmp_path: pathlib.Path, how: str) -> None:
         assert pool.submit(tasks.where).result(WAIT) != worker
 
 
+def test_what_is_sent_by_value_keeps_its_state() -> None:
+    def count(n: int, seen: list[int] = []) -> int:  # noqa: B006
+        seen.append(n)
+        return len(seen)
+
+    with InterpreterPoolExecutor(1) as pool:
+        assert [pool.submit(count, 1).result(WAIT) for _ in range(3)] == [1, 2, 3]
+
+
 def test_what_is_sent_is_free_when_it_is_done(pool: InterpreterPoolExecutor) -> None:
     memory = bytearray(1000)
     future = pool.submit(len, memoryview(memory))
