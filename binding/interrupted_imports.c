@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "interrupted_imports.h"
 
-#include "compat.h"
+#include "state.h"
 
 // Whether obj.name is the calling thread's number.
 static bool
@@ -107,10 +107,13 @@ subi_interrupted_imports_unlock(void)
     PyErr_Clear();
 }
 
-// Whether the name is that of a module of a package, and the package is not there.
+// Whether it is a module of a package, and the package is not there. Ours need not be; see module.c.
 static bool
-is_part_without_whole(PyObject *name, PyObject *modules)
+is_part_without_whole(PyObject *modules, PyObject *name, PyObject *module)
 {
+    if (PyModule_Check(module) && PyModule_GetDef(module) == &subi_module_def) {
+        return false;
+    }
     Py_ssize_t length = PyUnicode_Check(name) ? PyUnicode_GET_LENGTH(name) : 0;
     Py_ssize_t dot = length > 0 ? PyUnicode_FindChar(name, '.', 0, length, -1) : -1;
     PyObject *package = dot > 0 ? PyUnicode_Substring(name, 0, dot) : NULL;
@@ -124,12 +127,14 @@ bool
 subi_interrupted_imports_left_parts(void)
 {
     PyObject *modules = PyImport_GetModuleDict();  // borrowed
-    PyObject *names = PyDict_Check(modules) ? PyDict_Keys(modules) : NULL;
+    PyObject *copy = PyDict_Check(modules) ? PyDict_Copy(modules) : NULL;
+    PyObject *name, *module;
+    Py_ssize_t position = 0;
     bool found = false;
-    for (Py_ssize_t k = 0; names != NULL && k < PyList_GET_SIZE(names) && !found; k++) {
-        found = is_part_without_whole(PyList_GET_ITEM(names, k), modules);
+    while (copy != NULL && !found && PyDict_Next(copy, &position, &name, &module)) {
+        found = is_part_without_whole(modules, name, module);
     }
-    Py_XDECREF(names);
+    Py_XDECREF(copy);
     PyErr_Clear();
     return found;
 }

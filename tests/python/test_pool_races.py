@@ -371,6 +371,16 @@ def test_an_import_is_interrupted(tmp_path: pathlib.Path, how: str) -> None:
         assert pool.submit(tasks.where).result(WAIT) != worker
 
 
+def test_a_worker_that_is_interrupted_in_no_import_stays() -> None:
+    with InterpreterPoolExecutor(1) as pool:
+        pool.submit(exec, "import sys; sys.kept = 7").result(WAIT)
+        spinning = pool.submit(exec, "while True: pass", timeout=0.1)
+        with pytest.raises(TimeoutError):
+            spinning.result(WAIT)
+        if pool.stats()["given_up"] == 0:  # on a machine that is busy it may take too long
+            assert pool.submit(eval, "__import__('sys').kept").result(WAIT) == 7
+
+
 def test_what_is_sent_by_value_keeps_its_state() -> None:
     def count(n: int, seen: list[int] = []) -> int:  # noqa: B006
         seen.append(n)
