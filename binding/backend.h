@@ -32,6 +32,7 @@ typedef struct native {
     PyThreadState *current;          // of the run in progress, else NULL
     subi_thread *runner;             // its thread; borrowed
     bool interrupted;                // whether it has been
+    bool is_over;                    // it has been, and what is left is to tell how it failed
     _Atomic bool import_refused;     // atomic: see import_error.h; set by any of its threads
     bool exiting;                    // whether it has been told to end, with SystemExit
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress

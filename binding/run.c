@@ -148,12 +148,25 @@ run_all(native *n, run *r)
     return r->call != NULL ? call(r) : 0;
 }
 
+// Who interrupts a run does so again when it does not end, and that would hit the imports and other code that it
+// takes to say how it has ended.
+void
+subi_run_capture(native *n, subi_failure *f, failure_parts parts)
+{
+    n->is_over = n->interrupted;
+    if (n->is_over) {
+        subi_interrupt_drop();
+    }
+    subi_failure_capture(f, parts);
+    n->is_over = false;
+}
+
 static void
 perform(native *n, run *r)
 {
     r->outcome = run_all(n, r) == 0 ? RUN_SUCCEEDED : RUN_RAISED;
     if (r->outcome == RUN_RAISED) {
-        subi_failure_capture(&r->failure, r->wanted);
+        subi_run_capture(n, &r->failure, r->wanted);
     }
 }
 

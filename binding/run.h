@@ -44,6 +44,10 @@ void subi_run_fini(run *r);
 // See runtime.h. Runs r in interpreter i.
 void subi_run_here(subi_interp *i, run *r);
 
+// Within a run, attached: takes the exception that it has ended with. Nothing but the end of the process or
+// interpreter interrupts that if it is an interruption that has ended it.
+void subi_run_capture(native *n, subi_failure *f, failure_parts parts);
+
 // Within a run of interpreter i, on its thread: what act does is a run of its own number, which is that
 // of subi_run_next.
 void subi_run_task(subi_interp *i, void (*act)(void *arg), void *arg);

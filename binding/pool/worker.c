@@ -76,7 +76,7 @@ perform_call(void *arg)
         c->refused = c->w->gives_up && PyErr_ExceptionMatches(PyExc_Exception) &&
                      subi_import_was_refused(c->w->state);  // not one that is interrupted
         c->failure = (subi_failure){.text = subi_message_none()};
-        subi_failure_capture(&c->failure, FAILURE_WITH_EXCEPTION);
+        subi_run_capture(c->w->n, &c->failure, FAILURE_WITH_EXCEPTION);
     }
     Py_XDECREF(result);
 }

@@ -381,6 +381,32 @@ def test_a_worker_that_is_interrupted_in_no_import_stays() -> None:
             assert pool.submit(eval, "__import__('sys').kept").result(WAIT) == 7
 
 
+def tell_slowly() -> None:
+    class Slow(Exception):
+        def __str__(self) -> str:
+            end = time.monotonic() + 0.1
+            while time.monotonic() < end:
+                pass
+            sys.telling = "told"  # type: ignore[attr-defined]
+            return "slow"
+
+    sys.telling = "begun"  # type: ignore[attr-defined]
+    try:
+        while True:
+            pass
+    except KeyboardInterrupt:
+        raise Slow from None
+
+
+def test_what_tells_of_an_interruption_is_not_interrupted() -> None:
+    with InterpreterPoolExecutor(1) as pool:
+        pool.submit(fraction, 1).result(WAIT)  # imports this module
+        with pytest.raises(TimeoutError):
+            pool.submit(tell_slowly, timeout=0.1).result(WAIT)
+        if pool.stats()["given_up"] == 0:
+            assert pool.submit(eval, "__import__('sys').telling").result(WAIT) == "told"
+
+
 def test_what_is_sent_by_value_keeps_its_state() -> None:
     def count(n: int, seen: list[int] = []) -> int:  # noqa: B006
         seen.append(n)
