@@ -367,9 +367,9 @@ PyMethodDef subi_async_functions[] = {
 };
 
 int
-subi_async_init(PyObject *module, module_state *state)
+subi_async_init(module_state *state)
 {
-    state->notifier_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &notifier_spec, NULL);
-    state->operation_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &operation_spec, NULL);
-    return state->notifier_type != NULL && state->operation_type != NULL ? 0 : -1;
+    return subi_type_make(state, &state->notifier_type, &notifier_spec) < 0
+               ? -1
+               : subi_type_make(state, &state->operation_type, &operation_spec);
 }

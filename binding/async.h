@@ -7,7 +7,7 @@
 
 #include "state.h"
 
-int subi_async_init(PyObject *module, module_state *state);
+int subi_async_init(module_state *state);
 
 extern PyMethodDef subi_async_functions[];
 

@@ -32,7 +32,7 @@ typedef struct native {
     PyThreadState *current;          // of the run in progress, else NULL
     subi_thread *runner;             // its thread; borrowed
     bool interrupted;                // whether it has been
-    bool is_over;                    // it has been, and what is left is to tell how it failed
+    int64_t undisturbed;             // until then it is not interrupted again; see run.h
     _Atomic bool import_refused;     // atomic: see import_error.h; set by any of its threads
     bool exiting;                    // whether it has been told to end, with SystemExit
     _Atomic uint64_t runs;           // atomic: how many there were, with the one in progress

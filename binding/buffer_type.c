@@ -328,5 +328,5 @@ static PyType_Spec shared_buffer_spec = {
 int
 subi_buffer_type_make(module_state *state)
 {
-    return subi_type_make(state, &state->shared_buffer_type, &shared_buffer_spec);
+    return subi_type_add(state, &state->shared_buffer_type, &shared_buffer_spec);
 }

@@ -549,7 +549,7 @@ PyMethodDef subi_channel_functions[] = {
 int
 subi_channel_types_make(module_state *state)
 {
-    return subi_type_make(state, &state->recv_channel_type, &recv_channel_spec) < 0
+    return subi_type_add(state, &state->recv_channel_type, &recv_channel_spec) < 0
                ? -1
-               : subi_type_make(state, &state->send_channel_type, &send_channel_spec);
+               : subi_type_add(state, &state->send_channel_type, &send_channel_spec);
 }

@@ -133,9 +133,7 @@ static PyType_Spec descriptor_spec = {
 };
 
 int
-subi_descriptor_type_init(PyObject *module, module_state *state)
+subi_descriptor_type_init(module_state *state)
 {
-    state->descriptor_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &descriptor_spec, NULL);
-    return state->descriptor_type != NULL ? PyModule_AddType(module, state->descriptor_type) : -1;
+    return subi_type_add(state, &state->descriptor_type, &descriptor_spec);
 }

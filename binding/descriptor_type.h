@@ -9,7 +9,7 @@
 // The type of its handle in a message.
 #define SUBI_HANDLE_DESCRIPTOR 'd'
 
-int subi_descriptor_type_init(PyObject *module, module_state *state);
+int subi_descriptor_type_init(module_state *state);
 
 // If obj is one: true, and a segment with a reference to it.
 bool subi_descriptor_pack(module_state *state, PyObject *obj, char *type, subi_segment *segment);

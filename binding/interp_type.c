@@ -436,12 +436,12 @@ static PyType_Spec interpreter_spec = {
 };
 
 int
-subi_interp_type_init(PyObject *module, module_state *state)
+subi_interp_type_init(module_state *state)
 {
     if (state->interpreters == NULL && (state->interpreters = PyDict_New()) == NULL) {
         return -1;
     }
-    return subi_type_make(state, &state->interpreter_type, &interpreter_spec);
+    return subi_type_add(state, &state->interpreter_type, &interpreter_spec);
 }
 
 // ---- functions --------------------------------------------------------------------------------

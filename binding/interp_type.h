@@ -6,7 +6,7 @@
 
 #include "state.h"
 
-int subi_interp_type_init(PyObject *module, module_state *state);
+int subi_interp_type_init(module_state *state);
 
 extern PyMethodDef subi_interp_functions[];
 

@@ -67,7 +67,7 @@ interrupt_run(native *n, const interruption *what)
         PyErr_Clear();  // it cannot be had here: any other will do
         Py_XSETREF(exc, Py_NewRef(PyExc_KeyboardInterrupt));
     }
-    if (n->current != NULL && !n->is_over && !has_come(n, what) &&
+    if (n->current != NULL && subi_now() >= n->undisturbed && !has_come(n, what) &&
         atomic_load(&n->runs) == what->run) {  // after imports, which let it go on
         n->interrupted = true;
         PyThreadState_SetAsyncExc(n->current->thread_id, exc);

@@ -257,17 +257,24 @@ module_exec(PyObject *module)
 int
 subi_type_make(module_state *state, PyTypeObject **type, PyType_Spec *spec)
 {
-    if (*type != NULL) {
-        return 0;
-    }
-    PyObject *made = PyType_FromModuleAndSpec(state->module, spec, NULL);
-    if (made == NULL || *type != NULL) {  // another thread was faster
-        Py_XDECREF(made);
+    PyObject *made = *type == NULL ? PyType_FromModuleAndSpec(state->module, spec, NULL) : NULL;
+    if (*type == NULL) {
+        *type = (PyTypeObject *)made;
         return made != NULL ? 0 : -1;
     }
-    *type = (PyTypeObject *)made;
-    if (PyModule_AddType(state->module, *type) < 0) {
-        Py_CLEAR(*type);
+    Py_XDECREF(made);  // another thread was faster
+    return 0;
+}
+
+int
+subi_type_add(module_state *state, PyTypeObject **type, PyType_Spec *spec)
+{
+    bool is_new = *type == NULL;
+    if (subi_type_make(state, type, spec) < 0) {
+        return -1;
+    }
+    if (is_new && PyModule_AddType(state->module, *type) < 0) {
+        Py_CLEAR(*type);  // it can be tried again
         return -1;
     }
     return 0;
@@ -280,11 +287,11 @@ subi_state_complete(module_state *state)
     if (state->complete) {
         return 0;
     }
-    if (subi_errors_init(module, state) < 0 || subi_interp_type_init(module, state) < 0 ||
+    if (subi_errors_init(module, state) < 0 || subi_interp_type_init(state) < 0 ||
         subi_channel_types_make(state) < 0 || subi_buffer_type_make(state) < 0 ||
-        subi_descriptor_type_init(module, state) < 0 || subi_queue_type_init(module, state) < 0 ||
-        subi_sync_types_init(module, state) < 0 || subi_async_init(module, state) < 0 ||
-        subi_pool_type_init(module, state) < 0 || subi_legacy_ids_init(module, state) < 0 ||
+        subi_descriptor_type_init(state) < 0 || subi_queue_type_init(state) < 0 ||
+        subi_sync_types_init(state) < 0 || subi_async_init(state) < 0 ||
+        subi_pool_type_init(state) < 0 || subi_legacy_ids_init(state) < 0 ||
         PyModule_AddFunctions(module, subi_interp_functions) < 0 ||
         PyModule_AddFunctions(module, subi_spares_functions) < 0 ||
         PyModule_AddFunctions(module, subi_channel_functions) < 0 ||

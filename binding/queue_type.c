@@ -654,12 +654,10 @@ PyMethodDef subi_queue_functions[] = {
 };
 
 int
-subi_queue_type_init(PyObject *module, module_state *state)
+subi_queue_type_init(module_state *state)
 {
-    state->queues = PyDict_New();
-    state->queue_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &queue_spec, NULL);
-    if (state->queues == NULL || state->queue_type == NULL) {
+    if (state->queues == NULL && (state->queues = PyDict_New()) == NULL) {
         return -1;
     }
-    return PyModule_AddType(module, state->queue_type);
+    return subi_type_add(state, &state->queue_type, &queue_spec);
 }

@@ -9,7 +9,7 @@
 
 #define SUBI_HANDLE_QUEUE 'q'
 
-int subi_queue_type_init(PyObject *module, module_state *state);
+int subi_queue_type_init(module_state *state);
 
 extern PyMethodDef subi_queue_functions[];
 

@@ -149,16 +149,18 @@ run_all(native *n, run *r)
 }
 
 // Who interrupts a run does so again when it does not end, and that would hit the imports and other code that it
-// takes to say how it has ended.
+// takes to say how it has ended. But that code may not end, either.
+#define UNDISTURBED INT64_C(500000000)  // ns
+
 void
 subi_run_capture(native *n, subi_failure *f, failure_parts parts)
 {
-    n->is_over = n->interrupted;
-    if (n->is_over) {
+    if (n->interrupted && !n->exiting) {
+        n->undisturbed = subi_now() + UNDISTURBED;
         subi_interrupt_drop();
     }
     subi_failure_capture(f, parts);
-    n->is_over = false;
+    n->undisturbed = 0;
 }
 
 static void

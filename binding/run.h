@@ -44,8 +44,8 @@ void subi_run_fini(run *r);
 // See runtime.h. Runs r in interpreter i.
 void subi_run_here(subi_interp *i, run *r);
 
-// Within a run, attached: takes the exception that it has ended with. Nothing but the end of the process or
-// interpreter interrupts that if it is an interruption that has ended it.
+// Within a run, attached: takes the exception that it has ended with. If it has been interrupted, it is not
+// interrupted once more for half a second meanwhile, but for the end of the process.
 void subi_run_capture(native *n, subi_failure *f, failure_parts parts);
 
 // Within a run of interpreter i, on its thread: what act does is a run of its own number, which is that

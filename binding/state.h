@@ -76,9 +76,12 @@ module_state *subi_state_here(void);
 // exception.
 int subi_state_complete(module_state *state);
 
-// Makes a type of the module, and adds it, unless it is there: *type, which is a member of the state, is set then.
-// -1 with an exception.
+// Makes a type of the module, unless it is there: *type, which is a member of the state, is set then. -1 with an
+// exception.
 int subi_type_make(module_state *state, PyTypeObject **type, PyType_Spec *spec);
+
+// The same for one that is an attribute of the module.
+int subi_type_add(module_state *state, PyTypeObject **type, PyType_Spec *spec);
 
 // The file that the module was imported from, as text of the file system's; NULL: not known.
 const char *subi_module_file(void);

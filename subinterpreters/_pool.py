@@ -155,8 +155,12 @@ class _Workers:
     def _start_completer(self) -> None:
         if self._completer is None and not self._ended:
             completer = threading.Thread(name=f"{self.prefix}_results", target=self.pool.complete)
-            completer.start()
             self._completer = completer
+            try:
+                completer.start()
+            finally:
+                if completer.ident is None:
+                    self._completer = None
 
     def _start_worker(self) -> None:
         thread = threading.Thread(name=f"{self.prefix}_{next(self._started)}", target=self._work)
@@ -194,12 +198,14 @@ class _Workers:
     def _work(self) -> None:
         lost = False
         try:
-            while (how := self._live()) in ("used up", "refused", "spoilt"):
+            while (how := self._live()) in ("used up", "refused", "spoilt") and not self.broken:
                 pass
             lost = how == "given up"
         except BaseException as error:  # noqa: BLE001
             self._break(error)
         finally:
+            if self.broken:
+                self.pool.refuse(self.make_error)
             completes = self._has_to_complete()
             self._leave(lost)
             if completes:
@@ -242,8 +248,7 @@ class _Workers:
             text += "; the interpreter pool is not usable anymore"
         with self.lock:
             self.broken = self.broken or (text, cause)
-        self.pool.close()  # first: what is sent afterwards would not be refused
-        self.pool.refuse(self.make_error)
+        self.pool.close()  # what workers have not taken is refused when they leave
 
     def make_error(self) -> BrokenInterpreterPool:
         """Return a new exception for each, since they have tracebacks of their own."""
@@ -291,8 +296,10 @@ class _Workers:
         for thread in list(self.threads):
             if thread is not here:
                 thread.join()
-        if self._completer is not None and self._completer is not here:  # the last may start it
-            self._completer.join()
+        with self.lock:
+            completer = self._completer  # the last worker may have started it
+        if completer is not None and completer is not here:
+            completer.join()
 
     def count(self) -> int:
         return self._count

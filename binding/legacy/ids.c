@@ -448,11 +448,9 @@ subi_channel_id_unpack(module_state *state, char type, const subi_segment *segme
 }
 
 int
-subi_legacy_ids_init(PyObject *module, module_state *state)
+subi_legacy_ids_init(module_state *state)
 {
-    state->interpreter_id_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &interpreter_id_spec, NULL);
-    state->channel_id_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &channel_id_spec, NULL);
-    return state->interpreter_id_type != NULL && state->channel_id_type != NULL ? 0 : -1;
+    return subi_type_make(state, &state->interpreter_id_type, &interpreter_id_spec) < 0
+               ? -1
+               : subi_type_make(state, &state->channel_id_type, &channel_id_spec);
 }

@@ -11,7 +11,7 @@
 #define SUBI_HANDLE_CHANNEL_ID_SEND 'S'
 #define SUBI_HANDLE_CHANNEL_ID_RECV 'R'
 
-int subi_legacy_ids_init(PyObject *module, module_state *state);
+int subi_legacy_ids_init(module_state *state);
 
 // A new InterpreterID for i; does not steal i.
 PyObject *subi_interpreter_id_new(module_state *state, subi_interp *i);

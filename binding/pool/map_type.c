@@ -419,8 +419,7 @@ static PyType_Spec map_spec = {
 };
 
 int
-subi_map_type_init(PyObject *module, module_state *state)
+subi_map_type_init(module_state *state)
 {
-    state->map_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &map_spec, NULL);
-    return state->map_type != NULL ? PyModule_AddType(module, state->map_type) : -1;
+    return subi_type_add(state, &state->map_type, &map_spec);
 }

@@ -6,7 +6,7 @@
 
 #include "pool_type.h"
 
-int subi_map_type_init(PyObject *module, module_state *state);
+int subi_map_type_init(module_state *state);
 
 // For Pool.map: see there. NULL with an exception.
 PyObject *subi_map_new(module_state *state, pool_object *po, PyObject *args);

@@ -542,11 +542,10 @@ static PyType_Spec pool_spec = {
 };
 
 int
-subi_pool_type_init(PyObject *module, module_state *state)
+subi_pool_type_init(module_state *state)
 {
-    state->pool_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &pool_spec, NULL);
-    if (state->pool_type == NULL || PyModule_AddType(module, state->pool_type) < 0) {
-        return -1;
-    }
-    return subi_task_type_init(module, state) < 0 || subi_map_type_init(module, state) < 0 ? -1 : 0;
+    return subi_type_add(state, &state->pool_type, &pool_spec) < 0 ||
+                   subi_task_type_init(state) < 0 || subi_map_type_init(state) < 0
+               ? -1
+               : 0;
 }

@@ -32,7 +32,7 @@ typedef struct pool_object {
     uint64_t submitted, cancelled, timed_out, given_up;
 } pool_object;
 
-int subi_pool_type_init(PyObject *module, module_state *state);
+int subi_pool_type_init(module_state *state);
 
 // A worker must not wait for its own pool, which may have no other: -1 with an exception when the calling
 // thread is one.

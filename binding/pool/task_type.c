@@ -232,8 +232,7 @@ static PyType_Spec task_spec = {
 };
 
 int
-subi_task_type_init(PyObject *module, module_state *state)
+subi_task_type_init(module_state *state)
 {
-    state->task_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &task_spec, NULL);
-    return state->task_type != NULL ? PyModule_AddType(module, state->task_type) : -1;
+    return subi_type_add(state, &state->task_type, &task_spec);
 }

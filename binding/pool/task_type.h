@@ -6,7 +6,7 @@
 
 #include "pool_type.h"
 
-int subi_task_type_init(PyObject *module, module_state *state);
+int subi_task_type_init(module_state *state);
 
 // For t, which has not been sent, and whose future that will be. NULL with an exception.
 PyObject *subi_task_object_new(module_state *state, pool_object *po, task *t, PyObject *future);

@@ -181,7 +181,7 @@ subi_sync_bool(module_state *state, subi_result r, subi_sync *s)
 // ---- the module -------------------------------------------------------------------------------
 
 int
-subi_sync_types_init(PyObject *module, module_state *state)
+subi_sync_types_init(module_state *state)
 {
     PyType_Spec *const specs[] = {
         [SUBI_LOCK] = &subi_lock_spec,
@@ -193,9 +193,7 @@ subi_sync_types_init(PyObject *module, module_state *state)
         [SUBI_BARRIER] = &subi_barrier_spec,
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(specs); i++) {
-        PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, specs[i], NULL);
-        state->sync_types[i] = type;
-        if (type == NULL || PyModule_AddType(module, type) < 0) {
+        if (subi_type_add(state, &state->sync_types[i], specs[i]) < 0) {
             return -1;
         }
     }

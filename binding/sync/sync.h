@@ -13,7 +13,7 @@
 // The type of all their handles in a message; which one it is the core knows.
 #define SUBI_HANDLE_SYNC 'y'
 
-int subi_sync_types_init(PyObject *module, module_state *state);
+int subi_sync_types_init(module_state *state);
 
 // If obj is one of them: true, and a segment with a reference to it.
 bool subi_sync_pack(PyObject *obj, char *type, subi_segment *segment);
