@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 ISOLATIONS = ("own", "private", "shared", "auto")
 
+# On 3.12 no thread can be started while the process is ending and what was submitted is performed.
+_STARTS_LATE = sys.version_info[:2] != (3, 12)
+
 _LOGGER = logging.getLogger("concurrent.futures")
 
 
@@ -489,7 +492,8 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
         with self._workers.lock:
             self._check()
             self._pool.send(task)
-            self._workers.start(timeout is not None or self._running is not None or not first)
+            interruptible = timeout is not None or self._running is not None
+            self._workers.start(interruptible or not first or not _STARTS_LATE)
         return future
 
     def map(

@@ -437,6 +437,8 @@ def test_a_thread_cannot_be_started_once(
     needed: str,
 ) -> None:
     """The one that completes futures, which the first worker starts if it is not needed at once."""
+    if needed == "later" and sys.version_info[:2] == (3, 12):
+        pytest.skip("there it is started at once")
     original = threading.Thread.start
 
     def fail(self: threading.Thread) -> None:
