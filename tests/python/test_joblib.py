@@ -106,6 +106,9 @@ def test_failures_timeouts_and_forks_leave_the_next_call_unharmed():
             while time.monotonic() < end:
                 pass
 
+        # one that is interrupted while it imports joblib is replaced: both have to have done so
+        barrier = si.Barrier(2)
+        Parallel(batch_size=1)(delayed(barrier.wait)(20) for _ in range(2))
         workers = {each.id for each in si.list_all()}
         began = time.monotonic()
         try:
