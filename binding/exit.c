@@ -205,7 +205,7 @@ static PyObject *
 before_threads_are_joined(PyObject *module, PyObject *unused)
 {
     module_state *state = get_state(module);
-    call_if_imported("subinterpreters._pool",
+    call_if_imported("subinterpreters._workers",
                      "_at_end");  // what was submitted to pools is performed
     if (state->watch != NULL || !other_threads_left()) {
         Py_RETURN_NONE;

@@ -114,7 +114,7 @@ if TYPE_CHECKING:  # every interpreter imports this package: it costs as little 
 
     from subinterpreters._barrier import Barrier, BrokenBarrierError
     from subinterpreters._logging import LogListener, log_to_parent
-    from subinterpreters._pool import BrokenInterpreterPool, InterpreterPoolExecutor
+    from subinterpreters._pool import InterpreterPoolExecutor
     from subinterpreters._queues import (
         UNBOUND,
         UNBOUND_ERROR,
@@ -125,10 +125,11 @@ if TYPE_CHECKING:  # every interpreter imports this package: it costs as little 
         QueueFull,
         QueueNotFoundError,
     )
+    from subinterpreters._workers import BrokenInterpreterPool
 
 # Where names come from that need more imports than most programs do.
 _LATER = {"Barrier": "_barrier", "BrokenBarrierError": "_barrier"}
-_LATER |= {"BrokenInterpreterPool": "_pool", "InterpreterPoolExecutor": "_pool"}
+_LATER |= {"BrokenInterpreterPool": "_workers", "InterpreterPoolExecutor": "_pool"}
 _LATER |= {"LogListener": "_logging", "log_to_parent": "_logging"}
 _LATER |= dict.fromkeys(
     [
