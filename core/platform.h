@@ -48,6 +48,9 @@ void subi__advise_large_pages(void *memory, size_t size);
 // How many processors this process may run on, at least 1.
 int subi__processor_count(void);
 
+// Lets others that wait for this processor have their turn.
+void subi__yield(void);
+
 // Calls `handler` in every child of a fork, before fork returns there. Once per handler.
 subi_result subi__at_fork_child(void (*handler)(void));
 

@@ -123,6 +123,12 @@ subi__advise_large_pages(void *memory, size_t size)
     }
 }
 
+void
+subi__yield(void)
+{
+    sched_yield();
+}
+
 int
 subi__processor_count(void)
 {

@@ -102,9 +102,13 @@ subi__wait_disturb(subi__wait *w)
     }
 }
 
+// Whether this thread has woken another one, and has not waited since.
+static _Thread_local bool has_woken;
+
 static void
 wake(_Atomic uint32_t *word, subi_notifier *notifier)
 {
+    has_woken = true;
     if (word != NULL) {
         subi__futex_wake(word, 1);
     }
@@ -138,7 +142,8 @@ subi__wake(subi__wakes *w)
 // waits are not longer than that, so each thread keeps a moving average of how long its waits were
 // and spins only while the average is short, for twice as long as the average. Two threads that sleep
 // make one another's waits long (on virtual machines waking a processor alone may take 30 us), so
-// each tries again now and then whether it pays off to spin.
+// each tries again now and then whether it pays off to spin. Who has been woken may be waiting for this very
+// processor, since Linux finds that of a virtual machine that rests no better: it gets it before any spinning.
 #define SPIN_WORTH        INT64_C(50000)   // ns: above this average no spinning, and no longer
 #define SPIN_LEAST        INT64_C(2000)    // ns
 #define SPIN_TRIED_EVERY  32               // waits, above it
@@ -212,6 +217,10 @@ subi__park(subi__wait *w, int64_t deadline)
         spin_until = deadline;
     }
     subi_result r = SUBI_OK;
+    if (has_woken) {
+        has_woken = false;
+        subi__yield();
+    }
     subi__wait_begins();
     while (!is_woken(w) && subi_now() < spin_until) {
         for (int i = 0; i < 32 && !is_woken(w); i++) {

@@ -31,6 +31,29 @@ class BrokenInterpreterPool(BrokenThreadPool):
     """A worker could not be made, or its initializer failed, so the pool takes no more tasks."""
 
 
+class _Begun(threading.Event):
+    """Whether a thread has begun; start() is not to wait for it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.is_set()
+
+
+class _Worker(threading.Thread):
+    """A thread that nobody waits for when it is started: who submits has other things to do meanwhile.
+
+    To sleep and to be woken takes longer than to start it, and contends with it for the GIL.
+    """
+
+    def __init__(self, name: str, target: Callable[[], None]) -> None:
+        super().__init__(name=name, target=target)
+        self._started = _Begun()
+
+    def join(self, timeout: float | None = None) -> None:
+        threading.Event.wait(self._started, timeout)  # before that Thread.join() raises
+        if self._started.is_set():
+            super().join(timeout)
+
+
 class Workers:
     """What an executor's threads share with it. They do not keep the executor alive."""
 
@@ -82,7 +105,7 @@ class Workers:
                     self._completer = None
 
     def _start_worker(self) -> None:
-        thread = threading.Thread(name=f"{self.prefix}_{next(self._started)}", target=self._work)
+        thread = _Worker(f"{self.prefix}_{next(self._started)}", self._work)
         self._count += 1
         try:
             thread.start()

@@ -13,10 +13,9 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+import subinterpreters
 from common import tasks
 from common.harness import Skipped
-
-import subinterpreters
 
 # What starts processes for all contenders alike: ProcessPoolExecutor's own choice since CPython 3.14.
 CONTEXT = multiprocessing.get_context("forkserver")

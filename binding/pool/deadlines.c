@@ -47,8 +47,7 @@ subi_deadlines_add(pool_object *po, task *t)
     }
     if (t->look_again < po->next_look) {
         po->next_look = t->look_again;
-        subi_message m = subi_message_none();
-        subi_channel_send(po->pool->later, SUBI_NOBODY, &m, SUBI_TRY);  // closed: it is all over
+        subi_pool_call(po->pool);
     }
 }
 

@@ -30,6 +30,7 @@ subi_pool_new(void)
         return NULL;
     }
     atomic_init(&p->references, 1);
+    atomic_init(&p->is_fetched, true);
     if (subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->tasks) != SUBI_OK ||
         subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->done) != SUBI_OK ||
         subi_channel_new_labelled(SUBI_UNBOUNDED, POOL_LABEL, &p->later) != SUBI_OK) {
@@ -61,15 +62,29 @@ subi_pool_send(subi_channel *c, task *t)
     return subi_channel_send(c, SUBI_NOBODY, &m, SUBI_TRY);
 }
 
-subi_result
-subi_pool_send_surely(subi_channel *c, task *t)
+static subi_result
+send_surely(subi_channel *c, subi_message m)
 {
     subi_result r;
-    while ((r = subi_pool_send(c, t)) == SUBI_NOMEM) {
+    while ((r = subi_channel_send(c, SUBI_NOBODY, &m, SUBI_TRY)) == SUBI_NOMEM) {
         size_t none;
         subi_select(NULL, 0, SUBI_NOBODY, subi_now() + NO_MEMORY_PAUSE, &none);
     }
     return r;
+}
+
+subi_result
+subi_pool_send_surely(subi_channel *c, task *t)
+{
+    return send_surely(c, subi_task_message(t));
+}
+
+void
+subi_pool_call(pool *p)
+{
+    if (!atomic_exchange(&p->called, true)) {
+        send_surely(p->later, subi_message_none());  // closed: it is all over
+    }
 }
 
 task *

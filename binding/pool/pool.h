@@ -12,9 +12,11 @@
 typedef struct pool {
     _Atomic unsigned references;  // atomic: the last one frees it
     subi_channel *tasks;          // to workers; when it is closed for sending, they end
-    subi_channel *done;           // what they have performed, to whoever waits
-    subi_channel *later;     // the same, for the thread that completes futures; none: look around
-    _Atomic bool announced;  // atomic; whether Pool's `performed` has been called, or need not be
+    subi_channel *done;           // what they have performed, to whoever waits for it
+    subi_channel *later;      // the same, for the thread that completes futures; none: look around
+    _Atomic bool called;      // atomic; whether there is one to look around in `later`
+    _Atomic bool is_fetched;  // atomic; whether results are fetched by who waits for them
+    _Atomic bool announced;   // atomic; whether Pool's `performed` has been called, or need not be
     _Atomic unsigned refusals;   // atomic; how often it has refused what waits
     _Atomic size_t load;         // atomic; tasks that workers have, or will have
     _Atomic size_t busy;         // atomic; workers that perform one
@@ -34,6 +36,9 @@ subi_result subi_pool_send(subi_channel *c, task *t);
 
 // The same for what must not get lost: while there is no memory it waits.
 subi_result subi_pool_send_surely(subi_channel *c, task *t);
+
+// Lets the thread that completes futures look around: for what is done, and for deadlines.
+void subi_pool_call(pool *p);
 
 // The next task, without waiting; a reference. NULL: there is none.
 task *subi_pool_take(subi_channel *c);

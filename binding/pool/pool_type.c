@@ -268,21 +268,34 @@ pool_map(PyObject *self, PyObject *args)
 // ---- completing -------------------------------------------------------------------------------
 
 static void
-complete_all(module_state *state, pool_object *po, subi_channel *c)
+complete(module_state *state, pool_object *po, const subi_message *m)
 {
-    subi_message m;
-    while (subi_channel_recv(c, SUBI_NOBODY, &m, SUBI_TRY) == SUBI_OK) {
-        if (m.tag != SUBI_TAG_NONE) {
-            subi_pool_complete(state, po, subi_task_of(&m));
-            subi_task_drop(subi_task_of(&m));
-        }
+    if (m->tag == SUBI_TAG_NONE) {
+        atomic_store(&po->pool->called, false);
+        return;
     }
+    task *t = subi_task_of(m);
+    subi_pool_complete(state, po, t);
+    subi_task_drop(t);
 }
 
 void
 subi_pool_complete_later(module_state *state, pool_object *po)
 {
-    complete_all(state, po, po->pool->later);
+    subi_message m;
+    while (subi_channel_recv(po->pool->later, SUBI_NOBODY, &m, SUBI_TRY) == SUBI_OK) {
+        complete(state, po, &m);
+    }
+}
+
+// Nobody waits for what comes back: it is to be completed as soon as it does.
+static void
+complete_unfetched(module_state *state, pool_object *po, const subi_message *m)
+{
+    if (subi_task_of(m)->waiter == NULL) {
+        atomic_store(&po->pool->is_fetched, false);
+    }
+    complete(state, po, m);
 }
 
 PyDoc_STRVAR(pool_complete_doc,
@@ -303,13 +316,16 @@ pool_complete(PyObject *self, PyObject *unused)
     atomic_store(&po->pool->announced, true);
     while (r != SUBI_CLOSED && r != SUBI_INTERRUPTED && r != SUBI_FORKED) {
         subi_message m;
-        size_t chosen;
-        subi_case cases[] = {{po->pool->done, SUBI_RECV, &m}, {po->pool->later, SUBI_RECV, &m}};
-        r = subi_blocking_select(state, cases, 2, po->next_look, &chosen);
-        if (r == SUBI_OK && m.tag != SUBI_TAG_NONE) {
-            subi_pool_complete(state, po, subi_task_of(&m));
-            subi_task_drop(subi_task_of(&m));
+        r = subi_channel_recv(po->pool->done, SUBI_NOBODY, &m, SUBI_TRY);
+        if (r == SUBI_OK) {
+            complete_unfetched(state, po, &m);
         }
+        subi_result more = subi_blocking_recv(state, po->pool->later, &m,
+                                              r == SUBI_EMPTY ? po->next_look : SUBI_TRY);
+        if (more == SUBI_OK) {
+            complete(state, po, &m);
+        }
+        r = more == SUBI_INTERRUPTED ? more : r;
         subi_deadlines_look(po);
     }
     po->completer = NULL;
@@ -318,7 +334,7 @@ pool_complete(PyObject *self, PyObject *unused)
     }
     // who has taken a result, and has not sent it on yet, then gives it to its future itself
     subi_channel_close(po->pool->later, SUBI_SEND, false);
-    complete_all(state, po, po->pool->later);
+    subi_pool_complete_later(state, po);
     Py_RETURN_NONE;
 }
 
@@ -378,6 +394,7 @@ give_back(pool_object *po, task *t)
     if (subi_pool_send_surely(po->pool->done, t) != SUBI_OK) {
         subi_task_drop(t);
     }
+    subi_pool_call(po->pool);
 }
 
 static PyObject *
@@ -408,6 +425,7 @@ static PyObject *
 pool_end(PyObject *self, PyObject *unused)
 {
     subi_channel_close(pool_of(self)->done, SUBI_SEND, false);
+    subi_pool_call(pool_of(self));
     Py_RETURN_NONE;
 }
 

@@ -152,6 +152,7 @@ task_wait(PyObject *self, PyObject *args)
     if (t->waiter != NULL || deadline == SUBI_TRY) {
         Py_RETURN_NONE;  // one thread does that at a time
     }
+    atomic_store(&po->pool->is_fetched, true);
     Py_INCREF(self);  // a handler of signals may drop it
     t->waiter = subi_thread_self();
     subi_result r = wait_for(state, po, t, deadline);

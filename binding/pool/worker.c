@@ -18,14 +18,19 @@
 #define SHORT      INT64_C(20000)  // ns
 #define SHORT_ONES 16
 
+// So long a result is left for who has submitted its task to fetch, if that is what they do.
+#define FETCH_TIME INT64_C(50000)  // ns
+
 typedef struct worker {
     subi_interp *interp;
     native *n;
     module_state *state;
     pool *pool;
-    uint64_t left;  // calls it may perform
-    bool gives_up;  // see worker_order
-    bool spoilt;    // see WORKER_SPOILT
+    void *owner;         // see worker_order
+    uint64_t left;       // calls it may perform
+    bool gives_up;       // see worker_order
+    bool spoilt;         // see WORKER_SPOILT
+    bool has_performed;  // a call that has a future
     known_callees callees;
 } worker;
 
@@ -283,16 +288,55 @@ perform_job(worker *w, task *t, uint64_t most)
 // Nobody interrupts the wait for a task: what comes then is late for the one before. SUBI_INTERRUPTED: with
 // SystemExit, which is for the worker.
 static subi_result
-next_task(worker *w, task **t)
+wait_for_task(worker *w, subi_message *m, int64_t deadline)
 {
-    subi_message m;
     subi_result r;
-    subi_known_callees_trim(&w->callees, false);
     // the one that has waited for the shortest time gets the next task: it may even spin
-    while ((r = subi_blocking_recv_in_front(w->state, w->pool->tasks, &m, SUBI_FOREVER)) ==
+    while ((r = subi_blocking_recv_in_front(w->state, w->pool->tasks, m, deadline)) ==
                SUBI_INTERRUPTED &&
            !PyErr_ExceptionMatches(PyExc_SystemExit)) {
         PyErr_Clear();
+    }
+    return r;
+}
+
+// Whether the thread that completes futures has something to do: somebody starts it for the first call.
+static bool
+needs_completer(const worker *w)
+{
+    bool starts = w->has_performed && !atomic_load(&w->pool->announced);
+    return starts || subi_channel_count(w->pool->done) > 0;
+}
+
+static void
+call_completer(const worker *w)
+{
+    _Atomic bool *announced = &w->pool->announced;
+    if (w->has_performed && !atomic_load(announced) && !atomic_exchange(announced, true)) {
+        PyThreadState *here = PyEval_SaveThread();
+        w->n->outer_runtime->announce(w->n, w->owner);
+        PyEval_RestoreThread(here);
+    }
+    subi_pool_call(w->pool);
+}
+
+// Who has submitted a task may be about to wait for its result: the thread that completes futures would be
+// woken in vain, would take this worker's processor, and then contend for a GIL.
+static subi_result
+next_task(worker *w, task **t)
+{
+    subi_message m;
+    subi_known_callees_trim(&w->callees, false);
+    int64_t deadline = SUBI_FOREVER;
+    if (needs_completer(w)) {
+        deadline = atomic_load(&w->pool->is_fetched) ? subi_now() + FETCH_TIME : SUBI_TRY;
+    }
+    subi_result r = wait_for_task(w, &m, deadline);
+    if (deadline != SUBI_FOREVER && needs_completer(w)) {
+        call_completer(w);
+    }
+    if (r == SUBI_TIMEOUT || r == SUBI_EMPTY) {
+        r = wait_for_task(w, &m, SUBI_FOREVER);
     }
     if (r == SUBI_OK) {
         *t = subi_task_of(&m);
@@ -301,18 +345,6 @@ next_task(worker *w, task **t)
         PyErr_NoMemory();
     }
     return r;
-}
-
-// The first call of all that has a future has been performed.
-static void
-announce(native *n, const worker_order *order)
-{
-    _Atomic bool *announced = &order->pool->announced;
-    if (!atomic_load(announced) && !atomic_exchange(announced, true)) {
-        PyThreadState *here = PyEval_SaveThread();
-        n->outer_runtime->announce(n, order->owner);
-        PyEval_RestoreThread(here);
-    }
 }
 
 static int
@@ -343,9 +375,7 @@ serve(worker *w, worker_order *order)
             PyErr_SetNone(PyExc_SystemExit);
             return -1;
         }
-        if (!is_job && order->again == NULL) {
-            announce(w->n, order);
-        }
+        w->has_performed = w->has_performed || (!is_job && order->again == NULL);
         if (refused || order->again != NULL) {
             order->end = WORKER_REFUSED;
             return 0;
@@ -369,10 +399,14 @@ subi_worker_serve(native *n, worker_order *order)
         .n = n,
         .state = state,
         .pool = order->pool,
+        .owner = order->owner,
         .left = order->most,
         .gives_up = order->gives_up,
     };
     int result = serve(&w, order);
+    if (!n->exiting) {
+        call_completer(&w);
+    }
     subi_known_callees_trim(&w.callees, true);
     return result;
 }

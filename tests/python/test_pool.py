@@ -29,6 +29,7 @@ from subinterpreters import (
     list_all,
 )
 
+SWITCH_INTERVAL = sys.getswitchinterval()
 SOON = 5  # seconds in which what is said to happen "soon" does, on a busy machine
 
 
@@ -407,6 +408,47 @@ def test_callbacks(pool: InterpreterPoolExecutor, gate: Gate, log: Log) -> None:
     future.add_done_callback(called.append)
     assert called == [future] * 3
     assert "in a callback" in log.text
+
+
+@pytest.mark.parametrize("most", [1, 5])
+@pytest.mark.parametrize("waited_before", [False, True])
+def test_a_result_that_nobody_waits_for(waited_before: bool, most: int, gate: Gate) -> None:
+    """It gets to its future whatever its worker does next, also where results are waited for at other times."""
+    with InterpreterPoolExecutor(1, max_tasks_per_child=most) as pool:
+
+        def submit() -> Any:
+            if waited_before:
+                assert pool.submit(tasks.square, 2).result(WAIT) == 4
+            told = threading.Event()
+            pool.submit(tasks.square, 3).add_done_callback(lambda _: told.set())
+            return told
+
+        assert submit().wait(WAIT)  # its worker waits
+        told = submit()
+        held = gate.submit(pool)
+        assert told.wait(WAIT)  # its worker does something else
+        gate.open(1)
+        assert held.result(WAIT) == 0
+        assert submit().wait(WAIT)  # its worker may be replaced by another one
+        told = submit()
+    assert told.wait(WAIT)  # its worker ends
+
+
+def test_submit_does_not_wait_for_the_worker() -> None:
+    """Who joins the worker's thread does, if it has not begun."""
+    pool = InterpreterPoolExecutor(1)
+    try:
+        sys.setswitchinterval(WAIT)  # nobody else gets the GIL of a thread that does not wait
+        future = pool.submit(tasks.square, 3)
+        [thread] = pool._threads
+        assert thread.ident is None
+    finally:
+        sys.setswitchinterval(SWITCH_INTERVAL)
+    thread.join(0)
+    pool.shutdown(wait=False)
+    thread.join()
+    assert not thread.is_alive()
+    assert future.result(WAIT) == 9
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
