@@ -29,6 +29,9 @@ typedef struct native {
     struct birth *birth;             // renew.c: the state it was born with; NULL: not noted
     struct kept_thread_state *kept;  // thread_state.c: this interpreter's thread states
     last_script script;              // that a run has compiled
+    subi_message inheritance;        // what it has got of whoever made it; kept if it has a birth
+    bool prepared;                   // whether it has that already in its next life
+    PyObject *module;                // ours, made ahead: see state_making.h; NULL: it is not
     PyThreadState *current;          // of the run in progress, else NULL
     subi_thread *runner;             // its thread; borrowed
     bool interrupted;                // whether it has been

@@ -33,13 +33,19 @@ install_legacy_module(void)
 #endif
 }
 
-// Attached to the new interpreter.
+// Attached to the new interpreter, which may have got the same in advance.
 static int
-inherit(const subi_message *inheritance)
+inherit(native *n, const subi_message *inheritance)
 {
-    if (subi_inheritance_apply(inheritance) < 0 || install_legacy_module() < 0) {
+    bool has_it = n->prepared && subi_inheritance_equal(&n->inheritance, inheritance);
+    n->prepared = false;
+    if (!has_it && (subi_inheritance_apply(inheritance) < 0 || install_legacy_module() < 0)) {
         PyErr_Clear();
         return -1;
+    }
+    if (!has_it && n->birth != NULL) {
+        subi_message_fini(&n->inheritance);
+        n->inheritance = subi_inheritance_share(inheritance);
     }
     return 0;
 }
@@ -54,7 +60,7 @@ subi_set_up_here(native *n, creation *c)
     }
     subi_interp_set_native(c->record, n->interp, n);
     bool stands_in = n->make == SUBI_MAKE_PLAIN && n->backend->kind == SUBI_KIND_PRIVATE;
-    if ((!stands_in || subi_site_stand_in() == 0) && inherit(&c->inheritance) == 0) {
+    if ((!stands_in || subi_site_stand_in() == 0) && inherit(n, &c->inheritance) == 0) {
         subi_thread_state_detach();
         return 0;
     }

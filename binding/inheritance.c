@@ -107,3 +107,31 @@ subi_inheritance_apply(const subi_message *m)
     Py_DECREF(items);
     return r;
 }
+
+// What consists of str, int, None and tuples is bytes, and nothing else.
+static bool
+is_plain(const subi_message *m)
+{
+    return m->tag == SUBI_TAG_BLOCK && subi_block_segment_count(m->u.block) == 0;
+}
+
+bool
+subi_inheritance_equal(const subi_message *a, const subi_message *b)
+{
+    if (!is_plain(a) || !is_plain(b)) {
+        return false;
+    }
+    size_t size = subi_block_size(a->u.block);
+    return size <= CODEC_COMPARABLE && size == subi_block_size(b->u.block) &&
+           memcmp(subi_block_bytes(a->u.block), subi_block_bytes(b->u.block), size) == 0;
+}
+
+subi_message
+subi_inheritance_share(const subi_message *m)
+{
+    if (!is_plain(m)) {
+        return subi_message_none();
+    }
+    subi_block_hold(m->u.block);
+    return *m;
+}

@@ -13,4 +13,10 @@ int subi_inheritance_pack(module_state *state, subi_message *m);
 // exception set.
 int subi_inheritance_apply(const subi_message *m);
 
+// Whether both are the same.
+bool subi_inheritance_equal(const subi_message *a, const subi_message *b);
+
+// The same once more; none if it cannot be shared.
+subi_message subi_inheritance_share(const subi_message *m);
+
 #endif

@@ -73,6 +73,7 @@ subi_lifecycle_end(native *n)
     subi_script_forget(&n->script);
     subi_thread_state_drop_others(n);
     subi_thread_state_forget(n);
+    Py_CLEAR(n->module);
     subi_birth_free(n->birth);
     n->birth = NULL;
     forget_ended_main_thread();
@@ -94,6 +95,7 @@ subi_lifecycle_discard(native *n)
     if (n->backend->discard != NULL) {
         n->backend->discard(n);
     }
+    subi_message_fini(&n->inheritance);
     free(n);
 }
 

@@ -22,6 +22,7 @@
 #include "select.h"
 #include "spares.h"
 #include "state.h"
+#include "state_making.h"
 #include "sync/sync.h"
 #include "tracing.h"
 
@@ -65,193 +66,38 @@ subi_state_self(module_state *state)
     return state->self;
 }
 
-// ---- importing it -----------------------------------------------------------------------------
-
-#define PACKAGE "subinterpreters"
-#define NAME    PACKAGE "._subinterpreters"
-
-// malloc'd; set once, by the main interpreter's thread, before there are others
-static char *module_file;
-
-// Whether this thread makes the module without what can wait.
-static _Thread_local bool in_part;
-
-const char *
-subi_module_file(void)
-{
-    return module_file;
-}
-
-static void
-note_module_file(PyObject *module)
-{
-    PyObject *file = PyObject_GetAttrString(module, "__file__");
-    PyObject *bytes = file != NULL ? PyUnicode_EncodeFSDefault(file) : NULL;
-    if (bytes != NULL && module_file == NULL) {
-        module_file = strdup(PyBytes_AS_STRING(bytes));
-    }
-    Py_XDECREF(bytes);
-    Py_XDECREF(file);
-    PyErr_Clear();
-}
-
-// importlib's object for it, as its function spec_from_file_location would make it after a search of suffixes.
-static PyObject *
-make_spec(PyObject *importlib, PyObject *external, PyObject *path)
-{
-    PyObject *loader = PyObject_CallMethod(external, "ExtensionFileLoader", "sO", NAME, path);
-    PyObject *spec =
-        loader != NULL ? PyObject_CallMethod(importlib, "ModuleSpec", "sO", NAME, loader) : NULL;
-    if (spec != NULL && (PyObject_SetAttrString(spec, "origin", path) < 0 ||
-                         PyObject_SetAttrString(spec, "has_location", Py_True) < 0)) {
-        Py_CLEAR(spec);
-    }
-    Py_XDECREF(loader);
-    return spec;
-}
-
-// What an import says of a module, but for what creating it has.
-static int
-set_attributes(PyObject *module, PyObject *spec, PyObject *path)
-{
-    PyObject *loader = PyObject_GetAttrString(spec, "loader");
-    int result = loader != NULL && PyModule_AddObjectRef(module, "__loader__", loader) == 0 &&
-                         PyModule_AddStringConstant(module, "__package__", PACKAGE) == 0 &&
-                         PyModule_AddObjectRef(module, "__spec__", spec) == 0 &&
-                         PyModule_AddObjectRef(module, "__file__", path) == 0
-                     ? 0
-                     : -1;
-    Py_XDECREF(loader);
-    return result;
-}
-
-// A new reference. The import lock of the module is held. NULL with an exception.
-static PyObject *
-make_module(PyObject *importlib, PyObject *external, const char *file)
-{
-    PyObject *path = PyUnicode_DecodeFSDefault(file);
-    PyObject *spec = path != NULL ? make_spec(importlib, external, path) : NULL;
-    PyObject *module = spec != NULL ? PyModule_FromDefAndSpec(&subi_module_def, spec) : NULL;
-    int executed = -1;
-    if (module != NULL && set_attributes(module, spec, path) == 0) {
-        in_part = true;
-        executed = PyModule_ExecDef(module, &subi_module_def);
-        in_part = false;
-    }
-    if (executed < 0 || PyDict_SetItemString(PyImport_GetModuleDict(), NAME, module) < 0) {
-        Py_CLEAR(module);
-    }
-    Py_XDECREF(spec);
-    Py_XDECREF(path);
-    return module;
-}
-
-static bool
-is_one_of_ours(void)
-{
-    subi_interp *here = subi_interp_find(PyInterpreterState_Get());
-    bool ours = here != NULL && subi_lifecycle_is_ours(here);
-    if (here != NULL) {
-        subi_interp_drop(here);
-    }
-    return ours;
-}
-
-// In an interpreter of ours, as an import would, but for the package: its library is loaded already, so there
-// is no need to search for it and to visit the main interpreter, which takes longer than the rest. A new reference.
-// NULL without an exception: it has to be imported; with one: an interruption.
-static PyObject *
-import_quickly(void)
-{
-    PyObject *modules = PyImport_GetModuleDict();  // borrowed, as these are
-    PyObject *importlib = PyDict_GetItemString(modules, "_frozen_importlib");
-    PyObject *external = PyDict_GetItemString(modules, "_frozen_importlib_external");
-    const char *file = subi_host_runtime()->module_file();
-    PyObject *module = NULL;
-    if (importlib == NULL || external == NULL || file == NULL || !is_one_of_ours()) {
-        return NULL;
-    }
-    PyObject *lock = PyObject_CallMethod(importlib, "_ModuleLockManager", "s", NAME);
-    PyObject *locked = lock != NULL ? PyObject_CallMethod(lock, "__enter__", NULL) : NULL;
-    PyObject *exc = NULL;
-    if (locked != NULL) {
-        module = Py_XNewRef(PyDict_GetItemString(modules, NAME));
-        if (module == NULL) {
-            module = make_module(importlib, external, file);
-        }
-        exc = PyErr_GetRaisedException();
-        PyObject *released =
-            PyObject_CallMethod(lock, "__exit__", "OOO", Py_None, Py_None, Py_None);
-        Py_XDECREF(released);
-    }
-    Py_XDECREF(locked);
-    Py_XDECREF(lock);
-    if (exc != NULL) {
-        PyErr_SetRaisedException(exc);
-    }
-    if (PyErr_Occurred()) {
-        Py_CLEAR(module);
-        if (PyErr_ExceptionMatches(PyExc_Exception)) {
-            PyErr_Clear();  // an import may say more
-        }
-    }
-    return module;
-}
-
-static bool
-is_ready(PyObject *module)
-{
-    return PyModule_Check(module) && PyModule_GetDef(module) == &subi_module_def &&
-           get_state(module)->ready;
-}
-
-module_state *
-subi_state_here(void)
-{
-    PyObject *module = Py_XNewRef(PyDict_GetItemString(PyImport_GetModuleDict(), NAME));
-    if (module == NULL) {
-        module = import_quickly();
-    }
-    if (module == NULL && PyErr_Occurred()) {
-        return NULL;
-    }
-    if (module == NULL || !is_ready(module)) {
-        Py_XDECREF(module);
-        module = PyImport_ImportModule(NAME);  // another thread may be at it
-    }
-    if (module == NULL) {
-        return NULL;
-    }
-    module_state *state = is_ready(module) ? get_state(module) : NULL;
-    if (state == NULL) {
-        PyErr_SetString(PyExc_ImportError, "subinterpreters._subinterpreters was replaced");
-    }
-    Py_DECREF(module);  // sys.modules keeps it
-    return state;
-}
-
 // ---- the module -------------------------------------------------------------------------------
 
-static int
-module_exec(PyObject *module)
+int
+subi_state_settle(module_state *state)
 {
-    module_state *state = get_state(module);
-    state->module = module;
     state->self = record_of_this_interpreter();
     if (state->self == NULL) {
         return -1;
     }
     state->self_id = subi_interp_id(state->self);
-    if (!subi_private_is_here()) {
-        subi_host_set(&subi_runtime);
-        subi_signals_init();
-        note_module_file(module);
-    }
-    if (subi_remedies_init() < 0 || subi_tracing_guard(state) < 0) {
+    if (subi_tracing_guard(state) < 0) {
         return -1;
     }
     state->ready = true;
-    return in_part ? 0 : subi_state_complete(state);
+    return 0;
+}
+
+static int
+module_exec(PyObject *module)
+{
+    module_state *state = get_state(module);
+    state_making how = subi_state_making();
+    state->module = module;
+    if (!subi_private_is_here()) {
+        subi_host_set(&subi_runtime);
+        subi_signals_init();
+        subi_state_note_file(module);
+    }
+    if (subi_remedies_init() < 0 || (how != STATE_AHEAD && subi_state_settle(state) < 0)) {
+        return -1;
+    }
+    return how == STATE_WHOLE ? subi_state_complete(state) : 0;
 }
 
 int
@@ -411,7 +257,8 @@ module_getattr(PyObject *module, PyObject *name)
     }
     PyObject *value = PyDict_GetItemWithError(PyModule_GetDict(module), name);  // borrowed
     if (value == NULL && !PyErr_Occurred()) {
-        PyErr_Format(PyExc_AttributeError, "module '" NAME "' has no attribute '%U'", name);
+        PyErr_Format(PyExc_AttributeError, "module '" SUBI_MODULE_NAME "' has no attribute '%U'",
+                     name);
     }
     return Py_XNewRef(value);
 }

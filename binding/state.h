@@ -83,6 +83,9 @@ int subi_type_make(module_state *state, PyTypeObject **type, PyType_Spec *spec);
 // The same for one that is an attribute of the module.
 int subi_type_add(module_state *state, PyTypeObject **type, PyType_Spec *spec);
 
+#define SUBI_PACKAGE_NAME "subinterpreters"
+#define SUBI_MODULE_NAME  SUBI_PACKAGE_NAME "._subinterpreters"
+
 // The file that the module was imported from, as text of the file system's; NULL: not known.
 const char *subi_module_file(void);
 

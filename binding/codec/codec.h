@@ -15,6 +15,9 @@
 // changed meanwhile.
 int subi_encode(module_state *state, PyObject *obj, subi_message *m);
 
+// Blocks of so many bytes at most are the same if the same was written: what is not used of them is 0.
+#define CODEC_COMPARABLE ((size_t)4096)
+
 // The same, but arrays of numpy's arrive as such, and not as memoryviews: they are pickled, without a copy
 // of their memory.
 int subi_encode_keeping_arrays(module_state *state, PyObject *obj, subi_message *m);

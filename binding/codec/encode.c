@@ -521,8 +521,12 @@ encode_block(module_state *state, PyObject *obj, int (*write)(writer *, PyObject
         subi_block_drop(w.block);
         return -1;
     }
-    if (subi_block_size(w.block) > 2 * used(&w)) {
+    size_t size = subi_block_size(w.block);
+    if (size > 2 * used(&w)) {
         subi_block_resize(&w.block, used(&w));  // shrinking: when it fails, nothing is lost
+    }
+    else if (size <= CODEC_COMPARABLE) {
+        memset(subi_block_bytes(w.block) + used(&w), 0, size - used(&w));
     }
     *m = subi_message_block(w.block);
     return 0;

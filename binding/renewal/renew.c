@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "birth.h"
+#include "prepare.h"
 #include "thread_state.h"
 
 // ---- what rules a renewal out -----------------------------------------------------------------
@@ -319,6 +320,8 @@ bool
 subi_renew(native *n)
 {
     birth *b = n->birth;
+    life_needs needs = subi_needs_of_life();
+    Py_CLEAR(n->module);
     if (has_suspect_modules(b)) {
         return false;
     }
@@ -330,6 +333,7 @@ subi_renew(native *n)
     if (!is_only_thread_state(n)) {
         return false;
     }
+    subi_prepare(n, needs);
     PyThreadState *last = PyThreadState_Get();
     subi_thread_state_forget(n);
     PyThreadState_Clear(last);

@@ -206,6 +206,96 @@ def test_sys_path_is_that_of_the_creator():
     run_script(LIVES + dedent(script))
 
 
+def test_what_is_inherited_changes_from_life_to_life():
+    """What the life before has inherited is there in advance."""
+    script = """
+        import warnings
+        code = '''if True:
+            import sys, warnings
+            try:
+                warnings.warn(which)
+            except UserWarning:
+                send.send_nowait((tuple(sys.path), tuple(sys.argv)))
+            sys.path[:], sys.argv = ["/of/the/life"], ["of the life"]
+            warnings.simplefilter("ignore")
+        '''
+        for number in (0, 0, 0, 1, 1, 0, 2):
+            sys.path[1:1] = [f"/of/{number}"]
+            sys.argv[1:] = [f"for {number}"] * number
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", f"of {number}", UserWarning)
+                with si.create() as interp:
+                    found = run(interp, code, which=f"of {number}")
+            assert found == (tuple(sys.path), tuple(sys.argv)), found
+            del sys.path[1]
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_our_module_is_not_seen_before_it_is_needed():
+    """It is made in advance if the life before has needed it."""
+    script = """
+        look = "import sys; assert not [name for name in sys.modules if 'subinterpreters' in name]"
+        use = "import subinterpreters as si; si.create_channel(); here = si.get_current().id"
+        for needed in (False, True, True, False, False, True):
+            with si.create() as interp:
+                interp.exec(look)
+                if needed:
+                    assert interp.call(pow, 2, 3) == 8
+                    interp.exec(use)
+                    assert interp.call(eval, "__import__('__main__').here") == interp.id
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_our_module_is_imported_by_several_threads():
+    """One that was made in advance is the only one."""
+    script = """
+        race = '''if True:
+            import sys, threading
+            sys.setswitchinterval(1e-6)
+            start, found = threading.Barrier(4), []
+            def use():
+                start.wait()
+                from subinterpreters._subinterpreters import Interpreter
+                found.append(Interpreter)
+            threads = [threading.Thread(target=use) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+        '''
+        join = '''if True:
+            for thread in threads:
+                thread.join()
+            assert len(found) == 4 and len(set(found)) == 1
+            assert found[0] is sys.modules["subinterpreters._subinterpreters"].Interpreter
+        '''
+        for _ in range(30):
+            with si.create() as interp:
+                interp.exec(race)
+                interp.prepare_main(channel=recv)  # this needs it, too
+                interp.exec(join)
+    """
+    run_script(LIVES + dedent(script))
+
+
+def test_a_module_that_is_written_later_is_found(tmp_path):
+    """Even if its folder, which was looked into in advance, tells of no change."""
+    script = """
+        import os
+        import pathlib
+        folder = pathlib.Path(sys.argv[1])
+        sys.path.insert(0, str(folder))
+        (folder / "first.py").write_text("x = 1")
+        life("import sys; sys.dont_write_bytecode = True; import first")  # the next one looks there
+        before = folder.stat()
+        (folder / "second.py").write_text("x = 2")
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with si.create() as interp:
+            assert run(interp, "import second; send.send_nowait(second.x)") == 2
+    """
+    run_script(LIVES + dedent(script), tmp_path)
+
+
 def test_output_in_buffers_is_written():
     done = run_script(LIVES + "life('import sys; sys.stdout.write(\"half a line\")')")
     assert done.stdout == "half a line"
