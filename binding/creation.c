@@ -35,17 +35,18 @@ install_legacy_module(void)
 
 // Attached to the new interpreter, which may have got the same in advance.
 static int
-inherit(native *n, const subi_message *inheritance)
+inherit(native *n, const creation *c)
 {
-    bool has_it = n->prepared && subi_inheritance_equal(&n->inheritance, inheritance);
+    bool has_it = n->prepared && subi_inheritance_equal(&n->inheritance, &c->inheritance);
     n->prepared = false;
-    if (!has_it && (subi_inheritance_apply(inheritance) < 0 || install_legacy_module() < 0)) {
+    if (!has_it && (subi_inheritance_apply(&c->inheritance) < 0 || install_legacy_module() < 0)) {
         PyErr_Clear();
         return -1;
     }
     if (!has_it && n->birth != NULL) {
         subi_message_fini(&n->inheritance);
-        n->inheritance = subi_inheritance_share(inheritance);
+        n->inheritance =
+            c->is_whole ? subi_inheritance_share(&c->inheritance) : subi_message_none();
     }
     return 0;
 }
@@ -60,7 +61,7 @@ subi_set_up_here(native *n, creation *c)
     }
     subi_interp_set_native(c->record, n->interp, n);
     bool stands_in = n->make == SUBI_MAKE_PLAIN && n->backend->kind == SUBI_KIND_PRIVATE;
-    if ((!stands_in || subi_site_stand_in() == 0) && inherit(n, &c->inheritance) == 0) {
+    if ((!stands_in || subi_site_stand_in() == 0) && inherit(n, c) == 0) {
         subi_thread_state_detach();
         return 0;
     }
@@ -74,11 +75,14 @@ subi_set_up_here(native *n, creation *c)
 
 // One from the reserve, or NULL. No thread state, no GIL; so are those that follow.
 static native *
-take_spare(const backend *b, subi_make make)
+take_spare(const creation *c)
 {
     native *n;
-    while (b->renewable && (n = subi_reserve_take(make)) != NULL) {
-        bool attached = subi_birth_fits_process(n->birth) && subi_thread_state_attach(n) != NULL;
+    while (c->backend->renewable && (n = subi_reserve_take(c->make)) != NULL) {
+        bool inherits =
+            n->inheritance.tag != SUBI_TAG_NONE;  // already, what there may be none of now
+        bool fits = subi_birth_fits_process(n->birth) && (c->is_whole || !inherits);
+        bool attached = fits && subi_thread_state_attach(n) != NULL;
         bool ready = attached && subi_birth_install_main(n->birth) == 0;
         if (attached) {
             subi_thread_state_detach();
@@ -224,7 +228,7 @@ subi_create_here(creation *c)
         return;
     }
     subi_workshop_enter(false);
-    c->n = take_spare(c->backend, c->make);
+    c->n = take_spare(c);
     if (c->n != NULL) {
         set_up(c);
     }
@@ -253,7 +257,7 @@ pack(module_state *state, creation *c)
     if (c->make == SUBI_MAKE_PLAIN) {
         c->settings.flags[FLAG_NO_SITE] = 1;
     }
-    return subi_inheritance_pack(state, &c->inheritance);
+    return subi_inheritance_pack(state, &c->inheritance, &c->is_whole);
 }
 
 // -1 with an exception set.

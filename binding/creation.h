@@ -18,6 +18,7 @@ typedef struct creation {
     subi_make make;            // what it is to have
     native *n;                 // when it has been made
     subi_message inheritance;  // see inheritance.h
+    bool is_whole;             // whether nothing of it is missing
     settings settings;         // of the caller; used for private ones
     char error[ERROR_MAX];     // when result is -1
     int result;                // 0, or -1

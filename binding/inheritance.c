@@ -64,13 +64,14 @@ texts_of_list(const char *name, text_of text)
 }
 
 int
-subi_inheritance_pack(module_state *state, subi_message *m)
+subi_inheritance_pack(module_state *state, subi_message *m, bool *is_whole)
 {
     PyObject *path = texts_of_list("path", text_of_path);
     PyObject *argv = path != NULL ? texts_of_list("argv", text_of_argument) : NULL;
     PyObject *filters = argv != NULL ? subi_warning_filters_describe() : NULL;
     PyObject *items = filters != NULL ? PyTuple_Pack(INHERITANCE_SIZE, path, argv, filters) : NULL;
     int r = items != NULL ? subi_encode(state, items, m) : -1;
+    *is_whole = path != Py_None && argv != Py_None && filters != Py_None;
     Py_XDECREF(items);
     Py_XDECREF(filters);
     Py_XDECREF(argv);

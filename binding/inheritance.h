@@ -6,8 +6,9 @@
 
 #include "state.h"
 
-// Writes the caller's into *m. -1 with an exception set.
-int subi_inheritance_pack(module_state *state, subi_message *m);
+// Writes the caller's into *m. *is_whole: nothing of it is missing, which then stays as the new interpreter has it. -1
+// with an exception set.
+int subi_inheritance_pack(module_state *state, subi_message *m, bool *is_whole);
 
 // Attached to the new interpreter, in which no code of a user has run in this life. -1 with an
 // exception set.

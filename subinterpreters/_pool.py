@@ -240,6 +240,10 @@ class InterpreterPoolExecutor(ThreadPoolExecutor):  # asyncio's default executor
     ) -> Future[_T]:
         self._check()
         first = self._workers.count() == 0
+        if first:  # the worker makes its interpreter meanwhile
+            with self._workers.lock:
+                self._check()
+                self._workers.start(completes=False, workers=1)
         future: _Future[_T] = _Future()
         if self._running is not None:
             future._interrupts = True

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures.thread import BrokenThreadPool
@@ -47,11 +48,24 @@ class _Worker(threading.Thread):
     def __init__(self, name: str, target: Callable[[], None]) -> None:
         super().__init__(name=name, target=target)
         self._started = _Begun()
+        self._process: int | None = None  # that it was started in
+
+    def start(self) -> None:
+        self._process = os.getpid()
+        super().start()
+
+    def _is_about_to_begin(self) -> bool:
+        return not self._started.is_set() and self._process == os.getpid()
+
+    def is_alive(self) -> bool:
+        return self._is_about_to_begin() or super().is_alive()
 
     def join(self, timeout: float | None = None) -> None:
-        threading.Event.wait(self._started, timeout)  # before that Thread.join() raises
+        end = None if timeout is None else time.monotonic() + timeout
+        if self._is_about_to_begin():
+            threading.Event.wait(self._started, timeout)  # before that Thread.join() raises
         if self._started.is_set():
-            super().join(timeout)
+            super().join(None if end is None else max(end - time.monotonic(), 0))
 
 
 class Workers:
@@ -88,7 +102,7 @@ class Workers:
 
     def start(self, completes: bool = True, workers: int = 0) -> None:
         """Start what threads there is work for, and so many workers in any case. With the lock."""
-        # workers first: starting a thread waits for it, and they have their interpreters to make
+        # workers first: to start the completer is to wait for it, and they have their interpreters to make
         while self._count < self.limit and self._count < max(workers, self.pool.load):
             self._start_worker()
         if completes:
@@ -272,6 +286,7 @@ with suppress(RuntimeError):  # it has begun
 def _after_fork_in_child() -> None:
     for workers in list(_all):
         workers.lock = threading.RLock()  # another thread may have had it
+        workers.threads = set()
     _all.clear()
 
 

@@ -25,7 +25,7 @@ PyDoc_STRVAR(pool_doc,
              "Args:\n"
              "    lost: called with the ident of its thread when a worker is given up.\n"
              "    more: called when there is more work.\n"
-             "    performed: called when the first call with a future has been performed,\n"
+             "    performed: called after the first call with a future has been performed,\n"
              "        unless complete() was called before.");
 
 static PyObject *

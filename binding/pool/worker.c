@@ -285,21 +285,6 @@ perform_job(worker *w, task *t, uint64_t most)
 
 // ---- all --------------------------------------------------------------------------------------
 
-// Nobody interrupts the wait for a task: what comes then is late for the one before. SUBI_INTERRUPTED: with
-// SystemExit, which is for the worker.
-static subi_result
-wait_for_task(worker *w, subi_message *m, int64_t deadline)
-{
-    subi_result r;
-    // the one that has waited for the shortest time gets the next task: it may even spin
-    while ((r = subi_blocking_recv_in_front(w->state, w->pool->tasks, m, deadline)) ==
-               SUBI_INTERRUPTED &&
-           !PyErr_ExceptionMatches(PyExc_SystemExit)) {
-        PyErr_Clear();
-    }
-    return r;
-}
-
 // Whether the thread that completes futures has something to do: somebody starts it for the first call.
 static bool
 needs_completer(const worker *w)
@@ -308,36 +293,70 @@ needs_completer(const worker *w)
     return starts || subi_channel_count(w->pool->done) > 0;
 }
 
+// Detached, as is what follows.
 static void
 call_completer(const worker *w)
 {
     _Atomic bool *announced = &w->pool->announced;
     if (w->has_performed && !atomic_load(announced) && !atomic_exchange(announced, true)) {
-        PyThreadState *here = PyEval_SaveThread();
         w->n->outer_runtime->announce(w->n, w->owner);
-        PyEval_RestoreThread(here);
     }
     subi_pool_call(w->pool);
+}
+
+// The one that has waited for the shortest time gets the next task: it may even spin.
+static subi_result
+receive(const worker *w, subi_message *m, int64_t deadline)
+{
+    return subi_channel_recv_in_front(w->pool->tasks, SUBI_NOBODY, m, deadline);
 }
 
 // Who has submitted a task may be about to wait for its result: the thread that completes futures would be
 // woken in vain, would take this worker's processor, and then contend for a GIL.
 static subi_result
+receive_and_see_to_results(const worker *w, subi_message *m)
+{
+    if (!needs_completer(w)) {
+        return receive(w, m, SUBI_FOREVER);
+    }
+    bool waits = atomic_load(&w->pool->is_fetched);
+    subi_result r = receive(w, m, waits ? subi_now() + FETCH_TIME : SUBI_TRY);
+    if (needs_completer(w)) {
+        call_completer(w);
+    }
+    return r == SUBI_TIMEOUT || r == SUBI_EMPTY ? receive(w, m, SUBI_FOREVER) : r;
+}
+
+// Nobody interrupts the wait for a task: what comes then is late for the one before. SystemExit is for the worker.
+static bool
+goes_on(module_state *state)
+{
+    bool ends = PyErr_Occurred() || subi_check_signals(state) < 0
+                    ? PyErr_ExceptionMatches(PyExc_SystemExit)
+                    : false;
+    if (!ends) {
+        PyErr_Clear();
+    }
+    return !ends;
+}
+
+// SUBI_INTERRUPTED, SUBI_NOMEM: with an exception.
+static subi_result
 next_task(worker *w, task **t)
 {
     subi_message m;
+    subi_result r;
     subi_known_callees_trim(&w->callees, false);
-    int64_t deadline = SUBI_FOREVER;
-    if (needs_completer(w)) {
-        deadline = atomic_load(&w->pool->is_fetched) ? subi_now() + FETCH_TIME : SUBI_TRY;
-    }
-    subi_result r = wait_for_task(w, &m, deadline);
-    if (deadline != SUBI_FOREVER && needs_completer(w)) {
-        call_completer(w);
-    }
-    if (r == SUBI_TIMEOUT || r == SUBI_EMPTY) {
-        r = wait_for_task(w, &m, SUBI_FOREVER);
-    }
+    do {
+        r = needs_completer(w) ? SUBI_EMPTY
+                               : subi_channel_recv(w->pool->tasks, SUBI_NOBODY, &m, SUBI_TRY);
+        if (r == SUBI_EMPTY) {
+            PyThreadState *here = subi_wait_begin(w->state);
+            r = receive_and_see_to_results(w, &m);
+            subi_wait_end(here);
+        }
+        r = subi_blocking_result(r);
+    } while (r == SUBI_INTERRUPTED && goes_on(w->state));
     if (r == SUBI_OK) {
         *t = subi_task_of(&m);
     }
@@ -405,7 +424,9 @@ subi_worker_serve(native *n, worker_order *order)
     };
     int result = serve(&w, order);
     if (!n->exiting) {
+        PyThreadState *here = PyEval_SaveThread();
         call_completer(&w);
+        PyEval_RestoreThread(here);
     }
     subi_known_callees_trim(&w.callees, true);
     return result;

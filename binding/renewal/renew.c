@@ -316,27 +316,35 @@ is_only_thread_state(const native *n)
     return t == PyThreadState_Get() && PyThreadState_Next(t) == NULL;
 }
 
-bool
-subi_renew(native *n)
+// What cannot be undone is not; false.
+static bool
+make_as_new(native *n)
 {
     birth *b = n->birth;
-    life_needs needs = subi_needs_of_life();
-    Py_CLEAR(n->module);
     if (has_suspect_modules(b)) {
         return false;
     }
     flush_streams();
     // a context or a trace function may be left in the thread state, which is not needed any more
-    if (!restore_and_prove(b) && (subi_thread_state_exchange(n) < 0 || !restore_and_prove(b))) {
-        return false;
+    return (restore_and_prove(b) || (subi_thread_state_exchange(n) == 0 && restore_and_prove(b))) &&
+           is_only_thread_state(n);
+}
+
+bool
+subi_renew(native *n)
+{
+    life_needs needs = subi_needs_of_life();
+    Py_CLEAR(n->module);
+    bool is_new = make_as_new(n);
+    if (is_new) {
+        subi_prepare(n, &needs);
     }
-    if (!is_only_thread_state(n)) {
-        return false;
+    subi_life_needs_fini(&needs);
+    if (is_new) {
+        PyThreadState *last = PyThreadState_Get();
+        subi_thread_state_forget(n);
+        PyThreadState_Clear(last);
+        PyThreadState_DeleteCurrent();
     }
-    subi_prepare(n, needs);
-    PyThreadState *last = PyThreadState_Get();
-    subi_thread_state_forget(n);
-    PyThreadState_Clear(last);
-    PyThreadState_DeleteCurrent();
-    return true;
+    return is_new;
 }

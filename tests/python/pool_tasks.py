@@ -63,6 +63,10 @@ def wait_at(started: Any, go: Any) -> Any:
     return go.recv(timeout=30)
 
 
+def send(channel: Any, value: Any) -> None:
+    channel.send(value)
+
+
 def take_memory() -> Any:
     return bytearray(1 << 62)
 

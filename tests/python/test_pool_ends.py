@@ -113,6 +113,31 @@ def test_in_the_child_of_a_fork() -> None:
     assert all("Error" in line and line != "TimeoutError" for line in lines[:2]), lines
 
 
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12), reason="a child may hang in Python's own locks"
+)
+def test_a_fork_before_the_worker_has_begun() -> None:
+    run_script("""
+        import os, signal, sys, warnings
+        import subinterpreters as si
+        warnings.simplefilter("ignore", DeprecationWarning)
+        sys.setswitchinterval(10)  # who does not wait keeps the GIL
+        pool = si.InterpreterPoolExecutor(1)
+        future = pool.submit(abs, -1)
+        [thread] = pool._threads
+        assert thread.ident is None and thread.is_alive()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            thread.join()
+            pool.shutdown()
+            os._exit(3 if thread.is_alive() else 0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert future.result(10) == 1
+        pool.shutdown()
+    """)
+
+
 ENDS = {
     "idle": ("go.send(1); held.result()", ""),
     "shut down": ("go.send(1); pool.shutdown()", ""),

@@ -16,7 +16,12 @@ import pool_tasks as tasks
 import pytest
 from support import WAIT, not_under_asan, run_script, start
 
-from subinterpreters import BrokenInterpreterPool, InterpreterPoolExecutor, list_all
+from subinterpreters import (
+    BrokenInterpreterPool,
+    InterpreterPoolExecutor,
+    create_channel,
+    list_all,
+)
 
 
 @pytest.fixture
@@ -462,6 +467,23 @@ def test_a_thread_cannot_be_started_once(
             while True:
                 pool.submit(abs, -2).result(WAIT)
     pool.shutdown()
+
+
+def test_the_first_thread_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is not performed later."""
+
+    def fail(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    recv, send = create_channel()
+    with InterpreterPoolExecutor(1) as pool:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", fail)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                pool.submit(tasks.send, send, 1)
+        assert pool.submit(tasks.send, send, 2).result(WAIT) is None
+    assert recv.recv(timeout=WAIT) == 2
+    assert recv.recv_nowait(None) is None
 
 
 @not_under_asan("its allocator does not survive a fork beside other threads")

@@ -145,7 +145,8 @@ found = [f"{k}={describe(v)}" for k, v in sorted(vars(sys.modules["__main__"]).i
          if k not in ("STATE", "send", "found")]
 found += [f"{name}.{k}={describe(v)}" for name, module in sorted(sys.modules.items())
           for k, v in sorted(vars(module).items())
-          if name not in ("__main__", "gc") and "subinterpreters" not in name]
+          if name not in ("__main__", "gc") and "subinterpreters" not in name
+          and k != "path_importer_cache"]  # it may have folders that the life before has looked into
 found += [*sorted(sys.modules), *sys.path, *sys.argv, *map(describe, sys.meta_path), *map(describe, sys.path_hooks)]
 found += [sys.getrecursionlimit(), sys.getswitchinterval(), sys.get_int_max_str_digits()]
 found += [*sys.flags, gc.isenabled(), *gc.get_threshold(), gc.get_debug(), gc.get_freeze_count()]
@@ -249,7 +250,7 @@ def test_our_module_is_not_seen_before_it_is_needed():
 
 
 def test_our_module_is_imported_by_several_threads():
-    """One that was made in advance is the only one."""
+    """There is one, whether it was made in advance or not."""
     script = """
         race = '''if True:
             import sys, threading
@@ -294,6 +295,63 @@ def test_a_module_that_is_written_later_is_found(tmp_path):
             assert run(interp, "import second; send.send_nowait(second.x)") == 2
     """
     run_script(LIVES + dedent(script), tmp_path)
+
+
+def test_the_first_folder_of_sys_path_comes_and_goes(tmp_path):
+    """It need not be the one that was there in the life before, or that was meant then."""
+    script = """
+        import os
+        import pathlib
+        import shutil
+        base = pathlib.Path(sys.argv[1])
+
+        def make(name, x):
+            folder = base / name
+            folder.mkdir()
+            (folder / f"m{x}.py").write_text(f"x = {x}")
+            os.utime(folder, (1e9 + x, 1e9 + x))  # it was not changed just now
+            return folder
+
+        def life_with(first, x, meanwhile=None):
+            sys.path.insert(0, str(first))
+            with si.create() as interp:
+                code = f"import sys; sys.dont_write_bytecode = True; import m{x}; send.send_nowait(m{x}.x)"
+                assert run(interp, code) == x
+                if meanwhile:
+                    meanwhile()
+            del sys.path[0]
+
+        life_with(make("one", 1), 1, lambda: shutil.rmtree(base / "one"))
+        life_with(make("one", 2), 2)
+        shutil.rmtree(base / "one")
+        life_with(make("one", 3), 3)
+        for x in (4, 5):
+            os.chdir(make(str(x), x))
+            life_with(".", x)
+        (base / "4").rename(base / "one" / "4")
+        life_with(base / "one" / "4", 4)
+    """
+    run_script(LIVES + dedent(script), tmp_path)
+
+
+def test_what_the_creator_does_not_have():
+    """It stays as it is in a new interpreter, and not as the life before had it."""
+    script = """
+        look = "import sys; send.send_nowait((tuple(sys.path), tuple(sys.argv)))"
+        for name in ("argv", "path"):
+            si.set_reserve_limit(4)
+            with si.create() as interp:
+                before = run(interp, look)
+            kept = getattr(sys, name)
+            delattr(sys, name)
+            with si.create() as interp:
+                found = run(interp, look)
+            si.set_reserve_limit(0)
+            with si.create() as interp:
+                assert run(interp, look) == found
+            setattr(sys, name, kept)
+    """
+    run_script(LIVES + dedent(script), "an argument")
 
 
 def test_output_in_buffers_is_written():
