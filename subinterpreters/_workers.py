@@ -52,7 +52,11 @@ class _Worker(threading.Thread):
 
     def start(self) -> None:
         self._process = os.getpid()
-        super().start()
+        try:
+            super().start()
+        except RuntimeError:
+            self._process = None
+            raise
 
     def _is_about_to_begin(self) -> bool:
         return not self._started.is_set() and self._process == os.getpid()
@@ -286,7 +290,7 @@ with suppress(RuntimeError):  # it has begun
 def _after_fork_in_child() -> None:
     for workers in list(_all):
         workers.lock = threading.RLock()  # another thread may have had it
-        workers.threads = set()
+        workers.threads, workers._completer = set(), None
     _all.clear()
 
 

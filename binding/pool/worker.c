@@ -285,20 +285,25 @@ perform_job(worker *w, task *t, uint64_t most)
 
 // ---- all --------------------------------------------------------------------------------------
 
-// Whether the thread that completes futures has something to do: somebody starts it for the first call.
+// Whether the thread that completes futures may have to be started: somebody does it after the first call.
+static bool
+starts_completer(const worker *w)
+{
+    return w->has_performed && !atomic_load(&w->pool->announced);
+}
+
+// Whether it has something to do.
 static bool
 needs_completer(const worker *w)
 {
-    bool starts = w->has_performed && !atomic_load(&w->pool->announced);
-    return starts || subi_channel_count(w->pool->done) > 0;
+    return starts_completer(w) || subi_channel_count(w->pool->done) > 0;
 }
 
 // Detached, as is what follows.
 static void
 call_completer(const worker *w)
 {
-    _Atomic bool *announced = &w->pool->announced;
-    if (w->has_performed && !atomic_load(announced) && !atomic_exchange(announced, true)) {
+    if (starts_completer(w) && !atomic_exchange(&w->pool->announced, true)) {
         w->n->outer_runtime->announce(w->n, w->owner);
     }
     subi_pool_call(w->pool);
@@ -321,6 +326,11 @@ receive_and_see_to_results(const worker *w, subi_message *m)
     }
     bool waits = atomic_load(&w->pool->is_fetched);
     subi_result r = receive(w, m, waits ? subi_now() + FETCH_TIME : SUBI_TRY);
+    // who submits may keep the GIL that it takes to start it: others can perform the task meanwhile
+    if (r == SUBI_OK && starts_completer(w) &&
+        subi_channel_put_back(w->pool->tasks, m) == SUBI_OK) {
+        r = SUBI_EMPTY;
+    }
     if (needs_completer(w)) {
         call_completer(w);
     }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "prepare.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "inheritance.h"
 #include "state_making.h"
@@ -86,13 +88,14 @@ subi_life_needs_fini(life_needs *needs)
     }
 }
 
-// Whether it is there, and was not changed just now.
+// Whether it is there, can be read, and was not changed just now.
 static bool
 is_at_rest(PyObject *folder)
 {
     struct stat s;
     PyObject *name = PyUnicode_EncodeFSDefault(folder);
-    bool there = name != NULL && stat(PyBytes_AS_STRING(name), &s) == 0 && S_ISDIR(s.st_mode);
+    bool there = name != NULL && stat(PyBytes_AS_STRING(name), &s) == 0 && S_ISDIR(s.st_mode) &&
+                 faccessat(AT_FDCWD, PyBytes_AS_STRING(name), R_OK | X_OK, AT_EACCESS) == 0;
     Py_XDECREF(name);
     PyErr_Clear();
     return there && is_long_ago((double)s.st_mtim.tv_sec + (double)s.st_mtim.tv_nsec / 1e9);

@@ -577,15 +577,16 @@ def test_initializer() -> None:
 def test_initializer_that_fails(error: type[BaseException], gate: Gate, log: Log) -> None:
     pool = InterpreterPoolExecutor(2, initializer=tasks.fail, initargs=(error, "as told"))
     futures = []
-    with pytest.raises(BrokenInterpreterPool):
+    with pytest.raises(BrokenInterpreterPool) as caught:
         for _ in range(1000):
             futures.append(gate.submit(pool))
             time.sleep(0.01)
+    assert isinstance(caught.value.__cause__, error)
+    assert isinstance(caught.value, concurrent.futures.BrokenExecutor)
     for future in futures:
         with pytest.raises(BrokenInterpreterPool) as caught:
             future.result(WAIT)
         assert isinstance(caught.value.__cause__, error)
-    assert isinstance(caught.value, concurrent.futures.BrokenExecutor)
     with pytest.raises(BrokenInterpreterPool):
         pool.submit(int)
     with pytest.raises(BrokenInterpreterPool):

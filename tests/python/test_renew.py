@@ -280,13 +280,16 @@ def test_our_module_is_imported_by_several_threads():
 
 
 def test_a_module_that_is_written_later_is_found(tmp_path):
-    """Even if its folder, which was looked into in advance, tells of no change."""
+    """Even if its folder tells of no change, when it was changed a moment before."""
     script = """
         import os
         import pathlib
+        import time
         folder = pathlib.Path(sys.argv[1])
         sys.path.insert(0, str(folder))
         (folder / "first.py").write_text("x = 1")
+        later = time.time_ns() + 3600 * 10**9  # on a machine where that takes long
+        os.utime(folder, ns=(later, later))
         life("import sys; sys.dont_write_bytecode = True; import first")  # the next one looks there
         before = folder.stat()
         (folder / "second.py").write_text("x = 2")
@@ -330,6 +333,31 @@ def test_the_first_folder_of_sys_path_comes_and_goes(tmp_path):
             life_with(".", x)
         (base / "4").rename(base / "one" / "4")
         life_with(base / "one" / "4", 4)
+    """
+    run_script(LIVES + dedent(script), tmp_path)
+
+
+def test_folders_are_looked_into_in_advance(tmp_path):
+    """Those that the life before has looked into, if they were not changed just now."""
+    script = """
+        import os
+        import pathlib
+        import time
+        base = pathlib.Path(sys.argv[1])
+        os.chdir(base)
+        soon = time.time() + 3600
+        look = ("import sys; cache = sys.path_importer_cache; send.send_nowait("
+                "[path for path in paths if path in cache and cache[path]._path_mtime >= 0])")
+        for name, when in (("old", 1e9), ("new", soon), ("relative", 1e9), ("unused", 1e9)):
+            folder = base / name
+            folder.mkdir()
+            (folder / f"{name}.py").touch()
+            os.utime(folder, (when, when))
+        paths = [str(base / "old"), str(base / "new"), "relative", str(base / "unused")]
+        life(f"import sys; sys.dont_write_bytecode = True; sys.path[:0] = {paths[:3]}; import relative")
+        with si.create() as interp:
+            read = run(interp, look, paths=paths)
+        assert read == paths[:1], read
     """
     run_script(LIVES + dedent(script), tmp_path)
 
