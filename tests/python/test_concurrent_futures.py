@@ -74,6 +74,7 @@ DRIVER = """
     import os
     import re
     import sys
+    import time
     import types
     import unittest
     from unittest import mock
@@ -114,11 +115,19 @@ DRIVER = """
             return subinterpreters.Event()
 
     class Started(Mixin):
-        # to make a worker takes longer than to submit and cancel all tasks of a test
+        # to make a worker, or to wake it, takes longer than to submit and cancel all tasks of a test
 
         def setUp(self):
             super().setUp()
-            self.executor.submit(int).result()
+            pool, submit = self.executor, self.executor.submit
+
+            def submit_one_that_begins(*args):
+                future = submit(*args)
+                while not pool.stats()["busy"] and not future.done():
+                    time.sleep(0.001)
+                return future
+
+            pool.submit = submit_one_that_begins
 
     def load(name, *bases, **attributes):
         made = type(name, (*bases, util.BaseTestCase), attributes)
