@@ -12,6 +12,7 @@ import time
 import weakref
 
 import pytest
+from conftest import whatever_is_open
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import KINDS, WAIT, is_free, not_under_asan, run_script, start
@@ -603,6 +604,7 @@ assert not lent
 
 @in_each_kind
 def test_owner_closes_first(kind):
+    before = whatever_is_open()
     recv, send = subinterpreters.create_channel()
     told, tell = subinterpreters.create_channel()
     for kept in ("view", "message"):
@@ -634,9 +636,11 @@ send.send(memory)
         del view
         assert told.recv(timeout=WAIT) == "finalized"
     del send, tell
-    for channel in recv, told:  # until the native interpreters are gone
+    for channel in recv, told:  # until the native interpreters have let go of the other ends
         with pytest.raises(subinterpreters.ChannelClosedError):
             channel.recv(timeout=WAIT)
+    del recv, told, channel
+    until(lambda: whatever_is_open() <= before)  # they end on another thread
 
 
 # ---- long bytes: lent until the receiver has copied them ----------------------------------------
