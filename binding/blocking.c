@@ -150,7 +150,8 @@ subi_wait_end(PyThreadState *tstate)
     PyEval_RestoreThread(tstate);
 }
 
-#define REAPER_VISIT INT64_C(100000000)  // ns: more than what one takes
+#define VISIT      INT64_C(100000000)    // ns: more than what one takes
+#define VISITS_END INT64_C(10000000000)  // ns: the same where others keep it from its processor
 
 // r is the result of a first try, `waits` what it is when one would have to wait.
 static bool
@@ -261,22 +262,35 @@ subi_blocking_enter(module_state *state, subi_interp *i, int64_t deadline)
     return r;
 }
 
-subi_result
-subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline)
+static subi_result
+wait_to_close(module_state *state, subi_interp *i, int64_t deadline)
 {
-    subi_result r = subi_interp_begin_close(i, SUBI_TRY);
-    if (r == SUBI_BUSY && deadline == SUBI_TRY && subi_interp_state(i) == SUBI_STATE_IDLE) {
-        deadline = subi_now() + REAPER_VISIT;  // it is not running: it has a visitor, who will go
-    }
-    if (!should_wait(r, SUBI_BUSY, deadline)) {
-        return r;
-    }
+    subi_result r;
     do {
         PyThreadState *tstate = subi_wait_begin(state);
         r = subi_interp_begin_close(i, deadline);
         subi_wait_end(tstate);
     } while (r == SUBI_INTERRUPTED && subi_check_signals(state) == 0);
     return r;
+}
+
+// One that is idle, but busy, has a visitor, who will go, unless nobody lets him. Somebody may run it meanwhile.
+subi_result
+subi_blocking_begin_close(module_state *state, subi_interp *i, int64_t deadline)
+{
+    subi_result r = subi_interp_begin_close(i, SUBI_TRY);
+    if (should_wait(r, SUBI_BUSY, deadline)) {
+        return wait_to_close(state, i, deadline);
+    }
+    int64_t end = subi_now() + VISITS_END;
+    while ((r == SUBI_BUSY || r == SUBI_TIMEOUT) && subi_interp_state(i) == SUBI_STATE_IDLE) {
+        int64_t now = subi_now();
+        if (now > end) {
+            return SUBI_TIMEOUT;
+        }
+        r = wait_to_close(state, i, now + VISIT);
+    }
+    return r == SUBI_TIMEOUT ? SUBI_BUSY : r;
 }
 
 static bool

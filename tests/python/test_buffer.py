@@ -821,6 +821,28 @@ def test_quiet_closing_while_the_reaper_visits():
     until(lambda: subinterpreters.list_all() == [subinterpreters.get_main()])
 
 
+@in_each_kind
+def test_closing_while_the_reaper_visits_for_long(kind):
+    """It is no run in progress."""
+    recv, send = subinterpreters.create_channel()
+    told, tell = subinterpreters.create_channel()
+    with subinterpreters.create(isolation=kind) as interp:
+        interp.prepare_main(send=send, tell=tell)
+        interp.exec("""
+import time
+class Slow(bytearray):
+    def __del__(self):
+        tell.send("visited")
+        time.sleep(0.4)
+        tell.send("left")
+send.send(Slow(100))
+""")
+        recv.recv()
+        assert told.recv(timeout=WAIT) == "visited"
+        interp.close()
+        assert told.recv(timeout=0) == "left"
+
+
 def test_finalizers_that_send_while_their_interpreter_ends():
     told, tell = subinterpreters.create_channel()
     recv, send = subinterpreters.create_channel()
