@@ -367,9 +367,10 @@ def test_what_the_creator_does_not_have():
     script = """
         look = "import sys; send.send_nowait((tuple(sys.path), tuple(sys.argv)))"
         for name in ("argv", "path"):
+            getattr(sys, name).append("/of/the/life/before")
             si.set_reserve_limit(4)
             with si.create() as interp:
-                before = run(interp, look)
+                assert "/of/the/life/before" in str(run(interp, look))
             kept = getattr(sys, name)
             delattr(sys, name)
             with si.create() as interp:
